@@ -1,0 +1,59 @@
+/**
+ * Container logs.
+ *
+ * Vocabulary: a *record* is one line (or part of an overlong one) of one stream with its time. The monitor writes; the
+ * daemon only reads and rotates, so a log goes on while the daemon is away.
+ *
+ * Story: `logs -f --tail 10`: `for await (const batch of driver.read(log, { tail: 10, follow: until })) …`: the last ten
+ * records, then new ones as the file grows (inotify), across rotation, until `follow` is aborted; what was written
+ * before that moment is still delivered.
+ */
+import type { Timestamp } from '../../base/clock.ts';
+import type { ContainerId } from '../../base/ids.ts';
+import type { OutputStream } from '../oci/streams.ts';
+
+/** One container's log. */
+export interface ContainerLog {
+  readonly containerId: ContainerId;
+  /** The current file; rotated ones are `path.1`, `path.2` … */
+  readonly path: string;
+}
+
+export interface LogRecord {
+  readonly stream: OutputStream;
+  readonly time: Timestamp;
+  /** With its newline, unless `partial`. */
+  readonly data: Uint8Array;
+  /** True when the line goes on in the next record of this stream. */
+  readonly partial: boolean;
+}
+
+export interface LogReadOptions {
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** Number of last records (whole lines); null for all. */
+  readonly tail: number | null;
+  readonly since: Timestamp | null;
+  readonly until: Timestamp | null;
+  /** Follow until this signal is aborted (the container has ended); null reads what is there and ends. */
+  readonly follow: AbortSignal | null;
+  /** The caller has gone: stop at once. */
+  readonly signal: AbortSignal;
+}
+
+/** One way to keep logs. */
+export interface LogDriver {
+  readonly name: string;
+  /** Checks `--log-opt` values; InvalidArgumentError in Docker's words. */
+  validate(options: Readonly<Record<string, string>>): void;
+  /** File the monitor writes, or null when nothing is kept. */
+  open(containerId: ContainerId, directory: string): ContainerLog | null;
+}
+
+/** Optional ability: logs can be read back. */
+export interface ReadableLogDriver extends LogDriver {
+  /** Batches of records in write order. */
+  read(log: ContainerLog, options: LogReadOptions): AsyncIterable<readonly LogRecord[]>;
+  /** Rotates when the file is over its bound; `reopen` asks the monitor to open the file anew. */
+  rotate(log: ContainerLog, options: Readonly<Record<string, string>>, reopen: () => Promise<void>): Promise<void>;
+}

@@ -1,0 +1,42 @@
+import type { ChainId, DiffId } from '../oci/digest.ts';
+
+/** Compression of a layer blob; found by its magic bytes, not believed from its media type. */
+export type LayerCompression = 'none' | 'gzip' | 'zstd';
+
+/** What is to be unpacked. */
+export interface UnpackRequest {
+  /** File that holds the (compressed) tar. */
+  readonly blobPath: string;
+  readonly parent: ChainId | null;
+  /** Digest the uncompressed tar must have; null takes whatever it has (import). */
+  readonly diffId: DiffId | null;
+  /** Called with bytes of the blob read so far, for progress. */
+  readonly onProgress?: (readBytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** A layer that is there. */
+export interface UnpackedLayer {
+  readonly chainId: ChainId;
+  readonly diffId: DiffId;
+  /** Bytes of the files of this layer, as Docker counts `Size`. */
+  readonly sizeBytes: number;
+}
+
+/**
+ * Layers by chain id, on top of a storage driver: each is unpacked once however many callers ask for it at the same
+ * time, and never becomes visible half written.
+ */
+export interface LayerStore {
+  /** Null when the layer is not there. */
+  stat(chainId: ChainId): Promise<UnpackedLayer | null>;
+  /**
+   * Unpacks one layer; returns at once when its chain id exists. Siblings may unpack at the same time; a child waits
+   * for its parent's chain id only where the driver must (vfs).
+   * DataLossError when the tar's digest is not `diffId`; InvalidArgumentError in Docker's words for a hostile or broken
+   * tar; UnavailableError when the disk is full. Leaves nothing behind on failure.
+   */
+  unpack(request: UnpackRequest): Promise<UnpackedLayer>;
+  /** Removes a layer that has no child and no container; idempotent. */
+  remove(chainId: ChainId): Promise<void>;
+}

@@ -1,0 +1,53 @@
+/**
+ * Volume drivers keep named directories that outlive containers.
+ *
+ * Story: `-v data:/var/lib/x`: the volumes room creates `data` when it is missing, the containers room asks for its
+ * `mount()` at start and `release()` after the exit; an empty volume is first filled with what the image has there.
+ */
+import type { Timestamp } from '../../base/clock.ts';
+import type { ContainerId } from '../../base/ids.ts';
+import type { Mount } from '../oci/mount.ts';
+
+export interface VolumeRecord {
+  readonly name: string;
+  readonly driver: string;
+  readonly createdAt: Timestamp;
+  readonly mountPoint: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>>;
+  /** Made by the engine for one container (`-v /path`), so `rm -v` and `--rm` take it away. */
+  readonly anonymous: boolean;
+}
+
+export interface VolumeDriver {
+  readonly name: string;
+  validate(options: Readonly<Record<string, string>>): void;
+  /** Makes the directory; idempotent. Returns the mount point. */
+  create(name: string): Promise<string>;
+  /** How to mount it into a container. */
+  mount(volume: VolumeRecord): Promise<Mount>;
+  /** Deletes it with its content; idempotent. */
+  remove(volume: VolumeRecord): Promise<void>;
+}
+
+/** The volumes room's door. */
+export interface Volumes {
+  list(): readonly VolumeRecord[];
+  /** NotFoundError `get x: no such volume`. */
+  get(name: string): VolumeRecord;
+  /** Creates or returns the existing one. InvalidArgumentError for a bad name or option. */
+  create(request: {
+    readonly name: string | null;
+    readonly driver: string | null;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly options: Readonly<Record<string, string>>;
+    readonly anonymous?: boolean;
+  }): Promise<VolumeRecord>;
+  /** ConflictError `remove x: volume is in use - [ids]` while a container refers to it; `force` ignores absence. */
+  remove(name: string, options: { readonly force: boolean }): Promise<void>;
+  /** Says that a container refers to volumes; kept in state. */
+  hold(containerId: ContainerId, names: readonly string[]): void;
+  release(containerId: ContainerId): void;
+  usersOf(name: string): readonly ContainerId[];
+  mount(name: string): Promise<Mount>;
+}
