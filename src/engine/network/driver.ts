@@ -14,7 +14,7 @@
  * Story 2, the daemon comes back after a kill: `Networks.restore(...)` re-asserts bridge, rules and the leases of
  * running containers from state; nothing of a running container is touched.
  */
-import type { EndpointId, NetworkId } from '../../base/ids.ts';
+import type { EndpointId } from '../../base/ids.ts';
 import type { Fd } from '../kernel/kernel.ts';
 import type { EndpointState, NetworkRecord, PublishedPort } from './types.ts';
 

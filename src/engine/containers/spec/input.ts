@@ -1,0 +1,57 @@
+import type { Mount } from '../../oci/mount.ts';
+import type { LinuxSeccomp } from '../../oci/runtime-spec.ts';
+import type { ContainerSpec } from '../spec-types.ts';
+
+/** A user as looked up in the container's own /etc/passwd and /etc/group. */
+export interface ResolvedUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly additionalGids: readonly number[];
+  /** Home directory, for `HOME`; `/` when unknown. */
+  readonly home: string;
+}
+
+/** A mount already resolved to host paths, in the order in which they are to be made. */
+export interface ResolvedMount {
+  readonly destination: string;
+  readonly mount: Mount;
+}
+
+/** Paths of other namespaces to join; null: one of its own; 'host': the host's. */
+export interface ResolvedNamespaces {
+  readonly network: string | null | 'host';
+  readonly ipc: string | null | 'host';
+  readonly pid: string | null | 'host';
+  readonly uts: string | null | 'host';
+  readonly cgroup: null | 'host';
+}
+
+/** Everything that the pure translation to a runtime-spec needs: spec with image defaults filled in, and resolved facts. */
+export interface RuntimeSpecInput {
+  readonly containerId: string;
+  readonly spec: ContainerSpec;
+  /** First word and arguments. */
+  readonly args: readonly string[];
+  readonly hostname: string;
+  readonly rootfsPath: string;
+  readonly user: ResolvedUser;
+  readonly mounts: readonly ResolvedMount[];
+  readonly namespaces: ResolvedNamespaces;
+  readonly cgroupsPath: string;
+  readonly cgroupVersion: '1' | '2';
+  readonly hostnamePath: string;
+  readonly hostsPath: string;
+  readonly resolvConfPath: string;
+  /** Host directory or tmpfs for /dev/shm of shared ipc; null: its own tmpfs. */
+  readonly shmPath: string | null;
+  readonly shmSizeBytes: number;
+  /** What seccompFor gave; null: unconfined. */
+  readonly seccomp: LinuxSeccomp | null;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** AppArmor profile to use, or null where the host has no AppArmor. */
+  readonly apparmorProfile: string | null;
+  /** Daemon's default ulimits merged with the container's. */
+  readonly defaultUlimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  /** Host's init binary to put in as /sbin/docker-init, or null. */
+  readonly initPath: string | null;
+}

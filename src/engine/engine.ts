@@ -1,0 +1,19 @@
+import type { Containers } from './containers/types.ts';
+import type { Events } from './events/types.ts';
+import type { Images } from './images/types.ts';
+import type { Networks } from './network/types.ts';
+import type { SystemFacts } from './system/types.ts';
+import type { Volumes } from './volumes/driver.ts';
+
+/**
+ * The engine as its fronts see it: one verb a call, no HTTP, no D-Bus, no JSON of Docker's. REST and D-Bus translate to
+ * this and hold no logic, so they cannot drift apart.
+ */
+export interface Engine {
+  readonly containers: Containers;
+  readonly images: Images;
+  readonly networks: Pick<Networks, 'list' | 'get'>;
+  readonly volumes: Pick<Volumes, 'list' | 'get' | 'create' | 'remove' | 'usersOf'>;
+  readonly events: Pick<Events, 'subscribe' | 'listen' | 'followerCount'>;
+  readonly system: SystemFacts;
+}

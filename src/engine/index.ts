@@ -1,0 +1,48 @@
+/**
+ * The engine's only door. Fronts (api, dbus) import from here and nowhere else below engine/.
+ */
+export type { Engine } from './engine.ts';
+export type {
+  AttachOptions,
+  Attachment,
+  ClientStreams,
+  Containers,
+  ContainerView,
+  ExecSpec,
+  ExecView,
+  LogsOptions,
+  LogsView,
+  MountPoint,
+  WaitCondition,
+  WaitResult,
+} from './containers/types.ts';
+export type {
+  ContainerSpec,
+  DeviceRequest,
+  FrontDocument,
+  HostOptions,
+  MountRequest,
+  NamespaceMode,
+  Resources,
+  RestartPolicy,
+  Ulimit,
+} from './containers/spec-types.ts';
+export type { ContainerState, ContainerStatus, LastExit } from './containers/state.ts';
+export type { EngineEvent, Events, EventType } from './events/types.ts';
+export type { ImageFilter, ImageHistoryRow, ImageRemoval, Images, ImageView, Progress } from './images/types.ts';
+export type { LogRecord } from './logging/driver.ts';
+export type {
+  ContainerPort,
+  EndpointState,
+  EndpointWish,
+  NetworkMode,
+  NetworkView,
+  PortBinding,
+  PortProtocol,
+  PublishedPort,
+} from './network/types.ts';
+export type { HealthcheckConfig, ImageConfig, ImageRunConfig, Platform } from './oci/image-spec.ts';
+export type { OutputSink, OutputStream } from './oci/streams.ts';
+export type { RegistryAuth } from './registry/client.ts';
+export type { SystemFacts, SystemInfo } from './system/types.ts';
+export type { VolumeRecord, Volumes } from './volumes/driver.ts';
