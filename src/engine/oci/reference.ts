@@ -28,9 +28,7 @@ const REFERENCE = new RegExp(
  */
 export function parseReference(text: string): NamedReference {
   if (/^[a-f0-9]{64}$/.test(text)) {
-    throw new InvalidArgumentError(
-      `invalid repository name (${text}), cannot specify 64-byte hexadecimal strings`,
-    );
+    throw new InvalidArgumentError(`invalid repository name (${text}), cannot specify 64-byte hexadecimal strings`);
   }
   const { domain, rest } = splitDomain(text);
   const remoteName = rest.split(/[:@]/, 1)[0] ?? '';

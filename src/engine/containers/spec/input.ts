@@ -1,5 +1,5 @@
 import type { Mount } from '../../oci/mount.ts';
-import type { LinuxSeccomp } from '../../oci/runtime-spec.ts';
+import type { LinuxDevice, LinuxSeccomp } from '../../oci/runtime-spec.ts';
 import type { ContainerSpec } from '../spec-types.ts';
 
 /** A user as looked up in the container's own /etc/passwd and /etc/group. */
@@ -17,13 +17,23 @@ export interface ResolvedMount {
   readonly mount: Mount;
 }
 
-/** Paths of other namespaces to join; null: one of its own; 'host': the host's. */
+/** A device node and what may be done with it. */
+export interface DeviceGrant {
+  readonly device: LinuxDevice;
+  /** Letters of `rwm`. */
+  readonly permissions: string;
+}
+
+/** Which namespace: one of its own (null), the host's, or the one at a path. */
+export type NamespaceChoice = { readonly path: string } | 'host' | null;
+
+/** The namespaces of a container. */
 export interface ResolvedNamespaces {
-  readonly network: string | null | 'host';
-  readonly ipc: string | null | 'host';
-  readonly pid: string | null | 'host';
-  readonly uts: string | null | 'host';
-  readonly cgroup: null | 'host';
+  readonly network: NamespaceChoice;
+  readonly ipc: NamespaceChoice;
+  readonly pid: NamespaceChoice;
+  readonly uts: NamespaceChoice;
+  readonly cgroup: 'host' | null;
 }
 
 /** Everything that the pure translation to a runtime-spec needs: spec with image defaults filled in, and resolved facts. */
@@ -52,6 +62,10 @@ export interface RuntimeSpecInput {
   readonly apparmorProfile: string | null;
   /** Daemon's default ulimits merged with the container's. */
   readonly defaultUlimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  /** Highest capability number of the kernel (/proc/sys/kernel/cap_last_cap). */
+  readonly lastCapability: number;
+  /** Device nodes to put in (`--device`, or the host's when privileged), see devices.ts. */
+  readonly devices: readonly DeviceGrant[];
   /** Host's init binary to put in as /sbin/docker-init, or null. */
   readonly initPath: string | null;
 }
