@@ -58,6 +58,11 @@ export interface StorageDriver {
 export interface BareLayerDriver extends StorageDriver {
   /** The directory that holds only the active snapshot's own changes, and how whiteouts are spelled in it. */
   layerRoot(key: string): Promise<{ readonly path: string; readonly whiteouts: 'overlay' }>;
+  /**
+   * Gives an active snapshot that was prepared on null its parent, before it is mounted or committed: so a layer can
+   * be written while its parent still is. NotFoundError for either.
+   */
+  adopt(key: string, parent: string): Promise<void>;
 }
 
 /** Optional ability: names for `GraphDriver.Data` of inspect. */
