@@ -30,7 +30,8 @@ export class Database implements Disposable {
     let db: DatabaseSync | null = null;
     try {
       db = new DatabaseSync(path);
-      db.exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;
+      // Exclusive: a second engine on the same data root must not come up.
+      db.exec(`PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;
         PRAGMA wal_autocheckpoint=${String(WAL_CHECKPOINT_PAGES)};`);
       checkIntegrity(db, path);
       migrate(db, path);
@@ -38,6 +39,9 @@ export class Database implements Disposable {
     } catch (error) {
       db?.close();
       if (error instanceof UnavailableError || error instanceof DataLossError) throw error;
+      if (/database is locked/.test(messageOf(error))) {
+        throw new UnavailableError(`state file ${path} is in use by another engine`, { cause: error });
+      }
       throw new DataLossError(`state file ${path} cannot be read: ${messageOf(error)}; it was left untouched`, {
         cause: error,
       });

@@ -58,6 +58,13 @@ describe('state file', () => {
     expect(() => Database.open(path)).toThrow(DataLossError);
   });
 
+  it('belongs to one engine at a time', () => {
+    const path = join(directory, 'state.db');
+    using first = Database.open(path);
+    expect(() => Database.open(path)).toThrow(/is in use by another engine/);
+    expect(first.all('SELECT * FROM fact')).toEqual([]);
+  });
+
   it('rolls a transaction back as a whole, nested ones included', () => {
     using db = Database.open(':memory:');
     expect(() =>
