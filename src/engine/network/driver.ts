@@ -15,13 +15,15 @@
  * running containers from state; nothing of a running container is touched.
  */
 import type { EndpointId } from '../../base/ids.ts';
-import type { Fd } from '../kernel/kernel.ts';
+import type { Fd, RouteSocket } from '../kernel/kernel.ts';
 import type { EndpointState, NetworkRecord, PublishedPort } from './types.ts';
 
 /** A container's network namespace. */
 export interface Sandbox {
   readonly netnsPath: string;
   readonly netns: Fd;
+  /** rtnetlink inside it; its owner closes it. */
+  readonly inside: RouteSocket;
 }
 
 /** What to plug in where. */
@@ -62,11 +64,22 @@ export interface FirewallNetwork {
   readonly internal: boolean;
 }
 
+/** All that a firewall is to hold. */
+export interface FirewallState {
+  readonly networks: readonly FirewallNetwork[];
+  readonly ports: readonly PublishedPort[];
+}
+
 /** Packet filter and NAT. All calls are atomic and idempotent. */
 export interface FirewallDriver {
   readonly name: string;
-  /** Makes table and chains, dropping what an earlier run of this engine left. */
-  initialise(): Promise<void>;
+  /** False when it touches nothing, so that nothing may rely on its protection. */
+  readonly active: boolean;
+  /**
+   * Puts exactly `state` in place of what an earlier run of this engine left, at one blow: published ports of containers
+   * that still run have no gap. UnavailableError when the host has no such packet filter.
+   */
+  initialise(state: FirewallState): Promise<void>;
   addNetwork(network: FirewallNetwork): Promise<void>;
   removeNetwork(bridgeName: string): Promise<void>;
   publish(bridgeName: string, ports: readonly PublishedPort[]): Promise<void>;

@@ -95,6 +95,8 @@ export interface SandboxState {
 /** What to set up for one container's start. */
 export interface SandboxRequest {
   readonly containerId: ContainerId;
+  /** For error texts, which name endpoints after their container. */
+  readonly containerName?: string;
   readonly mode: NetworkMode;
   readonly endpoints: Readonly<Record<string, EndpointWish>>;
   readonly portBindings: readonly PortBinding[];
@@ -117,11 +119,21 @@ export interface Networks {
   list(): readonly NetworkView[];
   /** By id, unique id prefix or name. NotFoundError `network x not found`; InvalidArgumentError when ambiguous. */
   get(ref: string): NetworkView;
-  /** Checks names, addresses and modes before a container is created; InvalidArgumentError, NotFoundError. */
+  /**
+   * Checks addresses, ports and sysctls before a container is created: InvalidArgumentError, NotImplementedError. Whether a
+   * network exists is only asked by `setUp`: clients take a 404 of create for a missing image and start a pull.
+   */
   validate(request: Omit<SandboxRequest, 'containerId'>): void;
-  /** Everything a container needs before its process exists; undone completely on failure. */
+  /**
+   * Everything a container needs before its process exists; undone completely on failure. NotFoundError for a network
+   * that does not exist, InternalError in Docker's words for ports and when no address is free. Publishes
+   * `network connect`.
+   */
   setUp(request: SandboxRequest): Promise<SandboxState>;
-  /** Takes a sandbox away; idempotent; never waits for the kernel's slow veth removal. */
+  /**
+   * Takes a sandbox away; idempotent; never waits for the kernel's slow veth removal. Everything is tried; the first
+   * failure is thrown at the end. Publishes `network disconnect`.
+   */
   tearDown(containerId: ContainerId, sandbox: SandboxState): Promise<void>;
   /** Takes bridge, rules and namespaces of this engine away (quickstart --clean, tests). */
   shutDown(): Promise<void>;
