@@ -28,6 +28,8 @@ export interface Config {
   provenanceOf(flag: OptionFlag): Provenance;
   /** Only check, then exit. */
   readonly validateOnly: boolean;
+  /** Take away what this engine made on the host, then exit. */
+  readonly tearDown: boolean;
 }
 
 const DEFAULT_CONFIG_FILE = '/etc/docker/daemon.json';
@@ -65,6 +67,7 @@ export function loadConfig(argv: readonly string[], version: string): Config {
     get: (flag) => values.get(flag)?.value as never,
     provenanceOf: (flag) => values.get(flag)?.provenance ?? 'default',
     validateOnly: flags.validateOnly,
+    tearDown: flags.tearDown,
   };
   return Object.freeze(config);
 }

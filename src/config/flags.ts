@@ -10,6 +10,8 @@ export interface Flags {
   /** `--config-file`; null when not given, so that a missing default file is no error. */
   readonly configFile: string | null;
   readonly validateOnly: boolean;
+  /** moored's own: take bridge, firewall table, namespaces and mounts of this engine away, then end. */
+  readonly tearDown: boolean;
 }
 
 /** What to do instead of running: print this and exit 0. */
@@ -30,7 +32,8 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
     .configureOutput({ writeOut: (text) => (printed += text), writeErr: () => undefined })
     .version(`Docker version ${version}, build moored`, '-v, --version', 'Print version information and quit')
     .option('--config-file <string>', 'Daemon configuration file (default "/etc/docker/daemon.json")')
-    .option('--validate', 'Validate daemon configuration and exit');
+    .option('--validate', 'Validate daemon configuration and exit')
+    .option('--tear-down', 'End all containers, take bridge, firewall rules and mounts of this engine away, and exit');
   for (const option of OPTIONS) command.addOption(commanderOption(option, given));
   try {
     command.parse(splitBooleans(argv), { from: 'user' });
@@ -43,8 +46,12 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
       '"moored" accepts no arguments.\nSee \'moored --help\'.\n\nUsage:  moored [OPTIONS]',
     );
   }
-  const { configFile, validate } = command.opts<{ configFile?: string; validate?: boolean }>();
-  return { given, configFile: configFile ?? null, validateOnly: validate === true };
+  const { configFile, validate, tearDown } = command.opts<{
+    configFile?: string;
+    validate?: boolean;
+    tearDown?: boolean;
+  }>();
+  return { given, configFile: configFile ?? null, validateOnly: validate === true, tearDown: tearDown === true };
 }
 
 function commanderOption(option: OptionDefinition, given: Map<string, OptionValue>): Option {

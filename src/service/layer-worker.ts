@@ -1,0 +1,7 @@
+/** Entry of a layer worker thread: gives the storage room's worker loop the real file calls. */
+import { parentPort } from 'node:worker_threads';
+import { LinuxFiles } from '../engine/kernel/linux/files.ts';
+import { serveLayerJobs } from '../engine/storage/layers/worker-loop.ts';
+
+if (parentPort === null) throw new Error('layer-worker runs as a worker thread only');
+serveLayerJobs(parentPort, new LinuxFiles());
