@@ -31,12 +31,21 @@ export interface LayerStore {
   /** Null when the layer is not there. */
   stat(chainId: ChainId): Promise<UnpackedLayer | null>;
   /**
-   * Unpacks one layer; returns at once when its chain id exists. Siblings may unpack at the same time; a child waits
-   * for its parent's chain id only where the driver must (vfs).
+   * Unpacks one layer; returns at once when its chain id exists. Siblings may unpack at the same time, and a child
+   * while its parent does or before (see {@link LayerStore.announce}): it is written at once where the driver can
+   * (overlay2), else when the parent is there (vfs), and never becomes visible before its parent.
+   * NotFoundError when the parent is neither there nor on its way.
    * DataLossError when the tar's digest is not `diffId`; InvalidArgumentError in Docker's words for a hostile or broken
    * tar; UnavailableError when the disk is full. Leaves nothing behind on failure.
    */
   unpack(request: UnpackRequest): Promise<UnpackedLayer>;
-  /** Removes a layer that has no child and no container; idempotent. */
+  /**
+   * Says that these layers are on their way, so that children may be unpacked before them: unpacking waits for an
+   * announced parent. Dispose when they have all come, or will not. Announcements of several callers add up.
+   */
+  announce(chainIds: readonly ChainId[]): Disposable;
+  /** Removes a layer; idempotent. ConflictError while it has a child or a container. */
   remove(chainId: ChainId): Promise<void>;
+  /** At start-up, before anything else: takes away what a killed daemon left half made. */
+  sweep(): Promise<void>;
 }

@@ -1,0 +1,85 @@
+import { mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../../../base/errors.ts';
+import type { Kernel } from '../../kernel/kernel.ts';
+import { backingFilesystem } from '../backing.ts';
+
+/** What overlayfs can do in a directory. */
+export interface OverlaySupport {
+  /** In the words of `docker info`. */
+  readonly backingFilesystem: string;
+  /** Options every overlay mount gets, so that the kernel's defaults do not change what lies in the layers. */
+  readonly mountOptions: readonly string[];
+}
+
+/** Answer of {@link probeOverlay2}. */
+export type OverlayProbe =
+  | { readonly works: true; readonly support: OverlaySupport }
+  | { readonly works: false; readonly reason: string };
+
+const PARAMETERS = '/sys/module/overlay/parameters';
+/** On these Docker refuses overlay2: the kernel does too, or deletes files wrongly. */
+const REFUSED = new Set(['aufs', 'ecryptfs', 'nfs', 'overlayfs', 'zfs']);
+
+/**
+ * Tries overlayfs below `directory` (made when it is missing) by mounting once and deleting a file through the mount.
+ * Never throws for what the kernel refuses: the reason is the answer. Leaves nothing behind.
+ */
+export async function probeOverlay2(kernel: Kernel, directory: string): Promise<OverlayProbe> {
+  await mkdir(directory, { recursive: true, mode: 0o710 });
+  const backing = await backingFilesystem(directory);
+  if (REFUSED.has(backing)) {
+    return { works: false, reason: `overlay2 is not supported over ${backing}, backing file system is unsupported for this graph driver` };
+  }
+  const scratch = mkdtempSync(join(directory, '.probe-'));
+  try {
+    const mountOptions = steadyOptions();
+    const problem = tryMount(kernel, scratch, mountOptions);
+    if (problem !== null) return { works: false, reason: problem };
+    return { works: true, support: { backingFilesystem: backing, mountOptions } };
+  } catch (error) {
+    return { works: false, reason: `failed to mount overlay: ${messageOf(error)}` };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/**
+ * `index=off` as dockerd: with it a lower layer in two mounts is refused as busy. Redirects and metadata-only copies,
+ * where the kernel has them on, would put into upper directories what no other engine can read.
+ */
+function steadyOptions(): readonly string[] {
+  const options: string[] = [];
+  if (parameter('index') !== null) options.push('index=off');
+  if (parameter('redirect_dir') === 'Y') options.push('redirect_dir=off');
+  if (parameter('metacopy') === 'Y') options.push('metacopy=off');
+  return options;
+}
+
+/** Null when the kernel does not have the parameter. */
+function parameter(name: string): string | null {
+  try {
+    return readFileSync(join(PARAMETERS, name), 'utf8').trim();
+  } catch {
+    return null;
+  }
+}
+
+/** What does not work, or null. Throws what the mount throws. */
+function tryMount(kernel: Kernel, scratch: string, mountOptions: readonly string[]): string | null {
+  const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) => join(scratch, name)) as [string, string, string, string];
+  for (const path of [lower, upper, work, merged]) mkdirSync(path);
+  writeFileSync(join(lower, 'file'), '');
+  const directories = [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${work}`];
+  kernel.mounts.mount({ type: 'overlay', source: 'overlay', options: [...mountOptions, ...directories] }, merged);
+  try {
+    unlinkSync(join(merged, 'file'));
+    // Without file types in directory entries the kernel cannot tell a whiteout and shows it.
+    return readdirSync(merged).length === 0
+      ? null
+      : 'overlay2: the backing file system does not support d_type (an xfs must be made with ftype=1)';
+  } finally {
+    kernel.mounts.unmount(merged);
+  }
+}
