@@ -75,8 +75,12 @@ export class EngineNetworks implements Networks {
     this.#allowForwarding();
     const bridges = registry.list().filter(({ driver }) => driver === 'bridge');
     const ports = endpoints.flatMap(({ publishedPorts }) => publishedPorts);
-    await firewall.initialise({ networks: bridges.map(firewallNetworkOf), ports });
-    for (const network of bridges) await this.#driverOf(network).createNetwork(network);
+    await Undo.guard(async (undo) => {
+      // A start that fails leaves no rules, unless containers that still run need them.
+      if (live.length === 0) undo.defer(() => firewall.tearDown());
+      await firewall.initialise({ networks: bridges.map(firewallNetworkOf), ports });
+      for (const network of bridges) await this.#driverOf(network).createNetwork(network);
+    });
     leases.restore(endpoints.flatMap(leaseOf));
     await publisher.adopt(ports, logger);
     this.#sweepSandboxes();
