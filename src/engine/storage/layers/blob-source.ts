@@ -8,11 +8,12 @@
  * fd 37 7a 58 5a xz      refused
  * ```
  */
-import { readSync } from 'node:fs';
+import { fstatSync, readSync } from 'node:fs';
 import type { Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { InvalidArgumentError } from '../../../base/errors.ts';
 import type { LayerCompression } from '../layers.ts';
+import { zstdFrames } from './zstd-frames.ts';
 
 /** One read of the blob, and one piece of output: large enough that the calls do not matter, small enough for caches. */
 const CHUNK_BYTES = 256 * 1024;
@@ -28,30 +29,46 @@ export function compressionOf(start: Uint8Array): LayerCompression {
   return 'none';
 }
 
-/** A stream that undoes the compression; null where there is none. */
-export function decompressor(compression: LayerCompression): Transform | null {
-  switch (compression) {
-    case 'gzip':
-      return createGunzip({ chunkSize: CHUNK_BYTES });
-    case 'zstd':
-      return createZstdDecompress({ chunkSize: CHUNK_BYTES });
-    case 'none':
-      return null;
+/** A part of a blob that one decompressor takes. */
+export interface Section {
+  readonly start: number;
+  readonly end: number;
+  /** Makes the stream that undoes its compression; null where there is none. */
+  readonly decompressor: (() => Transform) | null;
+}
+
+/** The sections of a blob in order. gzip's members are one section: Node's decompressor goes from one to the next. */
+export function* sectionsOf(fd: number, compression: LayerCompression): Generator<Section, void, void> {
+  const { size } = fstatSync(fd);
+  if (compression !== 'zstd') {
+    const decompressor = compression === 'gzip' ? () => createGunzip({ chunkSize: CHUNK_BYTES }) : null;
+    yield { start: 0, end: size, decompressor };
+    return;
+  }
+  for (const { start, end } of zstdFrames(fd, size)) {
+    yield { start, end, decompressor: () => createZstdDecompress({ chunkSize: CHUNK_BYTES }) };
   }
 }
 
+/** The first bytes of an open file. */
+export function readStart(fd: number): Buffer {
+  const start = Buffer.alloc(8);
+  return start.subarray(0, readSync(fd, start, 0, start.length, 0));
+}
+
 /**
- * The bytes of an open file, in order. With `reuse` each chunk is overwritten by the next: only for a consumer that is
+ * The bytes of a section, in order. With `reuse` each chunk is overwritten by the next: only for a consumer that is
  * done with one when it asks for the next.
  */
-export function* readFileChunks(fd: number, reuse: boolean): Generator<Buffer, void, void> {
-  let buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-  for (let position = 0; ;) {
-    const length = readSync(fd, buffer, 0, buffer.length, position);
-    if (length === 0) return;
-    position += length;
-    yield buffer.subarray(0, length);
-    if (!reuse) buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+export function* readSection(fd: number, section: Section, reuse: boolean): Generator<Buffer, void, void> {
+  const length = Math.min(CHUNK_BYTES, section.end - section.start);
+  let buffer = Buffer.allocUnsafeSlow(length);
+  for (let position = section.start; position < section.end;) {
+    const read = readSync(fd, buffer, 0, Math.min(length, section.end - position), position);
+    if (read === 0) return;
+    position += read;
+    yield buffer.subarray(0, read);
+    if (!reuse) buffer = Buffer.allocUnsafeSlow(length);
   }
 }
 

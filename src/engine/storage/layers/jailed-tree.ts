@@ -55,7 +55,9 @@ export class JailedTree implements LayerTree {
       const type = info.isDirectory() ? 'directory' : info.isFile() ? 'file' : info.isSymbolicLink() ? 'symlink' : whiteout ? 'whiteout' : 'other';
       return { type, sizeBytes: info.size };
     } catch (error) {
-      if (errnoCodeOf(error) === 'ENOENT') return null;
+      // ENOTDIR: a file stands where the path has a directory.
+      const code = errnoCodeOf(error);
+      if (code === 'ENOENT' || code === 'ENOTDIR') return null;
       throw error;
     }
   }

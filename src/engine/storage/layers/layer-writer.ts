@@ -114,7 +114,7 @@ export class LayerWriter implements TarSink {
       this.#describe('', entry);
       return;
     }
-    this.#at('mkdir', parentOf(path), () => this.#tree.ensureDirectory(parentOf(path)));
+    this.#ensureDirectory(parentOf(path));
     const existing = this.#at('lstat', path, () => this.#tree.lstat(path));
     const merges = existing?.type === 'directory' && entry.type === 'directory';
     // A hard link to itself would delete its only name.
@@ -205,7 +205,7 @@ export class LayerWriter implements TarSink {
   }
 
   #makeOpaque(directory: ByteString): void {
-    this.#tree.ensureDirectory(directory);
+    this.#ensureDirectory(directory);
     if (this.#form === 'overlay') this.#markOpaque(directory);
     else this.#removeForeign(directory);
   }
@@ -222,11 +222,35 @@ export class LayerWriter implements TarSink {
       return;
     }
     if (existing === null) {
-      this.#tree.ensureDirectory(parentOf(path));
+      if (this.#whiteoutAbove(path) !== null) return;
+      this.#ensureDirectory(parentOf(path));
       this.#tree.mknod(path, S_IFCHR, NO_DEVICE);
     } else if (existing.type === 'directory') {
       this.#markOpaque(path);
     }
+  }
+
+  #ensureDirectory(path: ByteString): void {
+    this.#at('mkdir', path, () => {
+      try {
+        this.#tree.ensureDirectory(path);
+      } catch (error) {
+        const whiteout = errnoCodeOf(error) === 'ENOTDIR' ? this.#whiteoutAbove(path) : null;
+        if (whiteout === null) throw error;
+        // The layer deletes a directory and makes it anew: what the parents have below stays gone.
+        this.#tree.remove(whiteout);
+        this.#tree.ensureDirectory(whiteout);
+        this.#markOpaque(whiteout);
+        this.#tree.ensureDirectory(path);
+      }
+    });
+  }
+
+  /** A whiteout of ours at the path or above it; null when there is none. */
+  #whiteoutAbove(path: ByteString): ByteString | null {
+    if (this.#form === 'tree') return null;
+    for (let each = path; each !== ''; each = parentOf(each)) if (this.#tree.lstat(each)?.type === 'whiteout') return each;
+    return null;
   }
 
   /** Deletes what lies below a directory and did not come with this layer. */

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
-import { Readable } from 'node:stream';
+import { Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { EngineError, errnoCodeOf, InternalError, InvalidArgumentError, messageOf } from '../../../base/errors.ts';
 import type { FileCalls } from '../../kernel/files.ts';
-import { compressionOf, decompressor, readFileChunks } from './blob-source.ts';
+import { compressionOf, readSection, readStart, sectionsOf } from './blob-source.ts';
 import { JailedTree } from './jailed-tree.ts';
 import type { UnpackJob, UnpackResult } from './job.ts';
 import { LayerWriter } from './layer-writer.ts';
@@ -42,25 +42,28 @@ export async function unpackBlob(job: UnpackJob, files: FileCalls, control: JobC
 async function eachPlainChunk(path: string, control: JobControl, take: (chunk: Buffer) => void): Promise<void> {
   const fd = openSync(path, 'r');
   try {
-    const [start = Buffer.alloc(0)] = readFileChunks(fd, true);
-    const plain = decompressor(compressionOf(start));
-    const source = watched(readFileChunks(fd, plain === null), control);
-    if (plain === null) {
-      for (const chunk of source) take(chunk);
-      return;
+    for (const section of sectionsOf(fd, compressionOf(readStart(fd)))) {
+      const source = watched(readSection(fd, section, section.decompressor === null), section.start, control);
+      if (section.decompressor === null) for (const chunk of source) take(chunk);
+      else await decompress(source, section.decompressor(), take);
     }
-    await pipeline(Readable.from(source, { objectMode: true, highWaterMark: 1 }), plain, async (chunks: AsyncIterable<Buffer>) => {
-      for await (const chunk of chunks) take(chunk);
-    }).catch((error: unknown) => {
-      throw decompressionFault(error);
-    });
   } finally {
     closeSync(fd);
   }
 }
 
-function* watched(chunks: Iterable<Buffer>, control: JobControl): Generator<Buffer, void, void> {
-  let readBytes = 0;
+async function decompress(source: Iterable<Buffer>, transform: Transform, take: (chunk: Buffer) => void): Promise<void> {
+  try {
+    await pipeline(Readable.from(source, { objectMode: true, highWaterMark: 1 }), transform, async (chunks: AsyncIterable<Buffer>) => {
+      for await (const chunk of chunks) take(chunk);
+    });
+  } catch (error) {
+    throw decompressionFault(error);
+  }
+}
+
+function* watched(chunks: Iterable<Buffer>, start: number, control: JobControl): Generator<Buffer, void, void> {
+  let readBytes = start;
   for (const chunk of chunks) {
     if (control.isCancelled()) throw new Cancelled();
     yield chunk;
