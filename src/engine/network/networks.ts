@@ -119,20 +119,23 @@ export class EngineNetworks implements Networks {
 
   async tearDown(containerId: ContainerId, sandbox: SandboxState): Promise<void> {
     const { kernel, leases, publisher } = this.#parts;
-    const wasLive = this.#live.delete(containerId);
+    // Of a container that ended while the daemon was away only the namespace is left: what it had of addresses and ports
+    // was not restored, and may be another container's by now.
+    const endpoints = this.#live.get(containerId)?.endpoints ?? [];
+    this.#live.delete(containerId);
     // Last deferred, first done: ports lead nowhere before their address may be another container's.
     const undo = new Undo();
     undo.defer(() => {
       if (sandbox.netnsPath !== null) kernel.namespaces.removeNetns(sandbox.netnsPath);
     });
-    for (const endpoint of sandbox.endpoints) {
+    for (const endpoint of endpoints) {
       undo.defer(() => {
         if (endpoint.ipv4Address !== null) leases.release(endpoint.networkId, endpoint.ipv4Address);
       });
       undo.defer(() => publisher.unpublish(this.#bridgeNameOf(endpoint), endpoint.publishedPorts));
     }
     const failures = await undo.rollBack();
-    if (wasLive) this.#tell('disconnect', containerId, sandbox.endpoints);
+    this.#tell('disconnect', containerId, endpoints);
     if (failures.length > 0) throw failures[0];
   }
 

@@ -36,10 +36,10 @@ function watched<T extends object>(target: T, prefix: string, plan: FaultPlan): 
     get: (object, key): unknown => {
       const value: unknown = Reflect.get(object, key);
       if (typeof value !== 'function') return value;
-      const method = value as (...args: readonly unknown[]) => unknown;
+      const method = value as (...args: unknown[]) => unknown;
       return (...args: readonly unknown[]) => {
         if (typeof key === 'string') plan.pass(`${prefix}.${key}`);
-        return method.apply(object, args);
+        return method.apply(object, [...args]);
       };
     },
   });

@@ -19,7 +19,9 @@ import type { EngineEvent } from '../../../src/engine/events/types.ts';
 import { Database } from '../../../src/engine/state/database.ts';
 
 const run = promisify(execFile);
-const IP_FORWARD = '/proc/sys/net/ipv4/ip_forward';
+
+/** Settings of the whole host that the room may switch on. */
+const HOST_SETTINGS = ['/proc/sys/net/ipv4/ip_forward', '/proc/sys/net/bridge/bridge-nf-call-iptables'];
 
 /** Why these tests cannot run here, or null. */
 export const unfit: string | null = process.getuid?.() === 0 ? null : 'needs root for namespaces, links and nftables';
@@ -60,7 +62,9 @@ export class NetworkRig implements AsyncDisposable {
   bridgeStays = false;
   readonly #database: Database;
   readonly #servers: Server[] = [];
-  readonly #forwardingBefore = readFileSync(IP_FORWARD, 'utf8');
+  readonly #settingsBefore = HOST_SETTINGS.filter((path) => existsSync(path)).map(
+    (path) => [path, readFileSync(path, 'utf8')] as const,
+  );
 
   private constructor(directory: string, options: NetworksOptions) {
     this.directory = directory;
@@ -111,6 +115,13 @@ export class NetworkRig implements AsyncDisposable {
     return { containerId, sandbox: await this.networks.setUp({ ...requestFor(containerId), ...request }) };
   }
 
+  /** How many links are plugged into the bridge. */
+  portCount(): number {
+    using route = kernel.openRoute(null);
+    const bridge = route.linkByName(this.bridgeName);
+    return route.links().filter(({ masterIndex }) => masterIndex !== null && masterIndex === bridge?.index).length;
+  }
+
   /** A server in a container's namespace that tells every caller `label` and the address it sees. */
   async serve(netnsPath: string | null, port: number, label: string): Promise<void> {
     const server = await serveIn(netnsPath, port, label);
@@ -128,7 +139,9 @@ export class NetworkRig implements AsyncDisposable {
     this.#database[Symbol.dispose]();
     const left = leftovers(this.options).filter((what) => !(this.bridgeStays && what.startsWith('bridge ')));
     rmSync(this.directory, { recursive: true, force: true });
-    if (readFileSync(IP_FORWARD, 'utf8') !== this.#forwardingBefore) writeFileSync(IP_FORWARD, this.#forwardingBefore);
+    for (const [path, value] of this.#settingsBefore) {
+      if (readFileSync(path, 'utf8') !== value) writeFileSync(path, value);
+    }
     if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
   }
 }
@@ -261,8 +274,9 @@ export function leftovers(options: NetworksOptions): readonly string[] {
     .split('\n')
     .filter((line) => line.includes(netnsDirectory));
   const table = tableOf(options);
+  using route = kernel.openRoute(null);
   return [
-    ...(bridgeName !== '' && existsSync(`/sys/class/net/${bridgeName}`) ? [`bridge ${bridgeName}`] : []),
+    ...(bridgeName !== '' && route.linkByName(bridgeName) !== null ? [`bridge ${bridgeName}`] : []),
     ...(table !== '' && nftTables().includes(table) ? [`table ${table}`] : []),
     ...files.map((name) => `namespace ${name}`),
     ...mounts.map((line) => `mount ${line}`),
