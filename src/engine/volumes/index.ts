@@ -1,0 +1,116 @@
+/**
+ * The volumes room: named directories that outlive containers, and who uses them. It calls the state file and its
+ * drivers; which container mounts what where is the containers room's business.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../../base/clock.ts';
+import { ConflictError, InvalidArgumentError, NotFoundError } from '../../base/errors.ts';
+import { KeyedLock } from '../../base/keyed-lock.ts';
+import type { Events } from '../events/types.ts';
+import type { Database } from '../state/database.ts';
+import { VolumeRepository } from '../state/volumes.ts';
+import type { VolumeDriver, VolumeRecord, Volumes } from './driver.ts';
+
+/** What the room is given to work with. */
+export interface VolumesDependencies {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly events: Pick<Events, 'publish'>;
+  /** By name; `local` is the default. */
+  readonly drivers: ReadonlyMap<string, VolumeDriver>;
+}
+
+const DEFAULT_DRIVER = 'local';
+/** Bytes of randomness in the name of an anonymous volume: 64 hex digits, as Docker's. */
+const ANONYMOUS_NAME_BYTES = 32;
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+
+/** Makes the room. */
+export function createVolumes({ database, clock, events, drivers }: VolumesDependencies): Volumes {
+  const repository = new VolumeRepository(database);
+  const lock = new KeyedLock<string>();
+
+  const publish = (action: string, volume: VolumeRecord): void => {
+    events.publish({ type: 'volume', action, actorId: volume.name, attributes: { driver: volume.driver } });
+  };
+  const driverOf = (name: string): VolumeDriver => {
+    const driver = drivers.get(name);
+    if (driver === undefined)
+      throw new NotFoundError(`error looking up volume plugin ${name}: plugin "${name}" not found`);
+    return driver;
+  };
+  const get = (name: string): VolumeRecord => {
+    const volume = repository.get(name);
+    if (volume === null) throw new NotFoundError(`get ${name}: no such volume`);
+    return volume;
+  };
+
+  return {
+    list: () => repository.list(),
+    get,
+    async create(request) {
+      const name = request.name === null || request.name === '' ? anonymousName() : request.name;
+      refuseBadName(name);
+      const driver = driverOf(request.driver === null || request.driver === '' ? DEFAULT_DRIVER : request.driver);
+      driver.validate(request.options);
+      return lock.hold(name, async () => {
+        const existing = repository.get(name);
+        if (existing !== null) return sameDriver(existing, driver);
+        const volume: VolumeRecord = {
+          name,
+          driver: driver.name,
+          createdAt: clock.now(),
+          mountPoint: await driver.create(name),
+          labels: request.labels,
+          options: request.options,
+          anonymous: request.anonymous === true,
+        };
+        repository.insert(volume);
+        publish('create', volume);
+        return volume;
+      });
+    },
+    async remove(name, { force }) {
+      await lock.hold(name, async () => {
+        const volume = repository.get(name);
+        if (volume === null && force) return;
+        if (volume === null) throw new NotFoundError(`get ${name}: no such volume`);
+        const users = repository.usersOf(name);
+        if (users.length > 0) throw new ConflictError(`remove ${name}: volume is in use - [${users.join(', ')}]`);
+        // The row goes last: a daemon killed in between finds the volume again and can remove it again.
+        await driverOf(volume.driver).remove(volume);
+        repository.delete(name);
+        publish('destroy', volume);
+      });
+    },
+    hold: (containerId, names) => repository.hold(containerId, names),
+    release: (containerId) => repository.release(containerId),
+    usersOf: (name) => repository.usersOf(name),
+    mount: (name) => {
+      const volume = get(name);
+      return driverOf(volume.driver).mount(volume);
+    },
+  };
+}
+
+function anonymousName(): string {
+  return randomBytes(ANONYMOUS_NAME_BYTES).toString('hex');
+}
+
+function refuseBadName(name: string): void {
+  if (name.length === 1) {
+    throw new InvalidArgumentError('volume name is too short, names should be at least two alphanumeric characters');
+  }
+  if (!NAME.test(name)) {
+    throw new InvalidArgumentError(
+      `create ${name}: "${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
+    );
+  }
+}
+
+function sameDriver(volume: VolumeRecord, driver: VolumeDriver): VolumeRecord {
+  if (volume.driver === driver.name) return volume;
+  throw new ConflictError(
+    `create ${volume.name}: conflict: volume ${volume.name} already exists with driver ${volume.driver}`,
+  );
+}
