@@ -1,0 +1,183 @@
+/** mount(2), the new mount API for long overlay data, and /proc/self/mountinfo. */
+import { readSync } from 'node:fs';
+import type { Mount } from '../../oci/mount.ts';
+import type { MountCalls } from '../kernel.ts';
+import { KernelError } from '../kernel.ts';
+import type { Pointer } from './libc.ts';
+import { AT_FDCWD, check, errnoError, lastErrno, libc, readProc, withFd } from './libc.ts';
+import type { MountOptions } from './mount-options.ts';
+import {
+  bindRemountFlags,
+  mountAttributes,
+  MS_BIND,
+  MS_REC,
+  MS_REMOUNT,
+  parseMountOptions,
+  splitOverlayLayers,
+  superblockWords,
+} from './mount-options.ts';
+
+const mountCall = libc.bind<
+  (source: string, target: string, type: string | null, flags: number, data: string | null) => number
+>('int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)');
+const umount2 = libc.bind<(target: string, flags: number) => number>('int umount2(const char *target, int flags)');
+const statvfs = libc.bind<(path: string, out: Pointer) => number>('int statvfs(const char *path, void *out)');
+
+/** mount(2) copies one page, its last byte being the NUL. Pages of 4 KiB are the smallest there are. */
+const MAX_DATA_BYTES = 4095;
+const MNT_DETACH = 2;
+
+/** The kernel's mounts. */
+export function createMountCalls(): MountCalls {
+  return {
+    mount(mount: Mount, target: string): void {
+      const options = parseMountOptions(mount.options);
+      const isBind = mount.type === 'bind' || (options.flags & MS_BIND) !== 0;
+      if (isBind && !(options.flags & MS_REMOUNT)) {
+        bindMount(mount.source, target, options);
+      } else {
+        newMount(mount, target, options);
+      }
+      undoOnFailure(target, () => {
+        for (const change of options.propagation) check(mountCall('none', target, null, change, null), 'mount', target);
+      });
+    },
+
+    unmount(target: string, options?: { readonly lazy?: boolean }): void {
+      check(umount2(target, options?.lazy === true ? MNT_DETACH : 0), 'umount', target);
+    },
+
+    listBelow(prefix: string): readonly string[] {
+      return mountPointsBelow(readProc('/proc/self/mountinfo'), prefix);
+    },
+  };
+}
+
+/**
+ * The mount points at or below `prefix` in the text of a mountinfo file, deepest first; of two at the same depth the
+ * later mount first, so that unmounting in this order always takes the topmost.
+ */
+export function mountPointsBelow(mountinfo: string, prefix: string): readonly string[] {
+  const directory = prefix.endsWith('/') ? prefix : `${prefix}/`;
+  return mountinfo
+    .split('\n')
+    .map((line) => line.split(' ', 5)[4])
+    .filter((field) => field !== undefined)
+    .map((field) => field.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))))
+    .filter((path) => path === prefix || path.startsWith(directory))
+    .reverse()
+    .map((path) => ({ path, depth: path === '/' ? 0 : path.split('/').length }))
+    .sort((a, b) => b.depth - a.depth)
+    .map(({ path }) => path);
+}
+
+function bindMount(source: string, target: string, options: MountOptions): void {
+  const flags = MS_BIND | (options.flags & MS_REC);
+  check(mountCall(source, target, null, flags, null), 'mount', target);
+  undoOnFailure(target, () => {
+    const remount = bindRemountFlags(options, flagsOf(target));
+    if (remount !== null) check(mountCall('none', target, null, remount, null), 'mount', target);
+  });
+}
+
+/** f_flag of struct statvfs: the mount's own flags. */
+function flagsOf(path: string): number {
+  const out = Buffer.alloc(256);
+  check(statvfs(path, out), 'statvfs', path);
+  return out.readUInt32LE(72);
+}
+
+function undoOnFailure(target: string, job: () => void): void {
+  try {
+    job();
+  } catch (error) {
+    umount2(target, MNT_DETACH);
+    throw error;
+  }
+}
+
+function newMount(mount: Mount, target: string, options: MountOptions): void {
+  const data = options.data.join(',');
+  if (Buffer.byteLength(data) <= MAX_DATA_BYTES || (options.flags & MS_REMOUNT) !== 0) {
+    check(mountCall(mount.source, target, mount.type, options.flags, data === '' ? null : data), 'mount', target);
+  } else {
+    mountByContext(mount, target, options);
+  }
+}
+
+const FSCONFIG_SET_FLAG = 0;
+const FSCONFIG_SET_STRING = 1;
+const FSCONFIG_CMD_CREATE = 6;
+const CLOEXEC = 1;
+const MOVE_MOUNT_F_EMPTY_PATH = 4;
+
+/** The new mount API by number, as glibc before 2.36 has no names for it; x86_64 and aarch64 share the numbers. */
+const syscalls = {
+  fsopen: libc.bind<(n: 430, type: string, flags: number) => number>('long syscall(long n, const char *type, long flags)'),
+  fsconfig: libc.bind<(n: 431, fd: number, command: number, key: string | null, value: string | null, aux: 0) => number>(
+    'long syscall(long n, long fd, long command, const char *key, const char *value, long aux)',
+  ),
+  fsmount: libc.bind<(n: 432, fd: number, flags: number, attributes: number) => number>(
+    'long syscall(long n, long fd, long flags, long attributes)',
+  ),
+  moveMount: libc.bind<(n: 429, fromFd: number, from: string, toFd: number, to: string, flags: number) => number>(
+    'long syscall(long n, long fromFd, const char *from, long toFd, const char *to, long flags)',
+  ),
+};
+
+function mountByContext(mount: Mount, target: string, options: MountOptions): void {
+  const settings = mount.type === 'overlay' ? splitOverlayLayers(options.data) : splitWords(options.data);
+  withFd(check(syscalls.fsopen(430, mount.type, CLOEXEC), 'fsopen', mount.type), (context) => {
+    const set = (command: number, key: string | null, value: string | null): void => {
+      if (syscalls.fsconfig(431, context, command, key, value, 0) < 0) throw contextError(context, key, value, target);
+    };
+    set(FSCONFIG_SET_STRING, 'source', mount.source);
+    for (const word of superblockWords(options.flags)) set(FSCONFIG_SET_FLAG, word, null);
+    for (const [key, value] of settings) set(value === null ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, key, value);
+    set(FSCONFIG_CMD_CREATE, null, null);
+    const attributes = mountAttributes(options.flags);
+    const tree = check(syscalls.fsmount(432, context, CLOEXEC, attributes), 'fsmount', target);
+    withFd(tree, () => {
+      check(syscalls.moveMount(429, tree, '', AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH), 'move_mount', target);
+    });
+  });
+}
+
+function splitWords(words: readonly string[]): readonly (readonly [string, string | null])[] {
+  return words.map((word) => {
+    const equals = word.indexOf('=');
+    return equals === -1 ? [word, null] : [word.slice(0, equals), word.slice(equals + 1)];
+  });
+}
+
+/** A failed setting, with what the kernel wrote into the context's log about it. */
+function contextError(context: number, key: string | null, value: string | null, target: string): KernelError {
+  const errno = lastErrno();
+  const log = readLog(context);
+  if (key === 'lowerdir+' && log === '' && value !== null && Buffer.byteLength(value) <= 255) {
+    return errnoError(
+      'fsconfig',
+      errno,
+      target,
+      'the mount options are longer than a page, and taking overlay layers one at a time needs Linux 6.7',
+    );
+  }
+  const setting = key === null ? '' : `${key}${value === null ? '' : `=${value}`}`;
+  return errnoError('fsconfig', errno, target, [setting, log].filter((part) => part !== '').join(': ') || undefined);
+}
+
+function readLog(context: number): string {
+  const lines: string[] = [];
+  const line = Buffer.alloc(1024);
+  try {
+    for (;;) {
+      const length = readSync(context, line, 0, line.length, null);
+      // Each message is `e `, `w ` or `i ` and a text.
+      lines.push(line.toString('utf8', 2, length).trim());
+    }
+  } catch {
+    // ENODATA ends the log.
+    return lines.join('; ');
+  }
+}
+
