@@ -39,7 +39,7 @@ export class Database implements Disposable {
     } catch (error) {
       db?.close();
       if (error instanceof UnavailableError || error instanceof DataLossError) throw error;
-      if (/database is locked/.test(messageOf(error))) {
+      if (messageOf(error).includes('database is locked')) {
         throw new UnavailableError(`state file ${path} is in use by another engine`, { cause: error });
       }
       throw new DataLossError(`state file ${path} cannot be read: ${messageOf(error)}; it was left untouched`, {
