@@ -59,6 +59,12 @@ export interface FileCalls {
   /** Sets access and modification time in nanoseconds since 1970 (negative: before), of the link itself. */
   setTimes(path: string, atimeNs: bigint, mtimeNs: bigint): void;
 
+  /**
+   * Writes everything that the file system below `path` still holds in memory to its disk (syncfs(2)): one call for a
+   * whole tree. Blocks for as long as the disk takes: for workers only. Throws ENOSPC or EIO for what could not be written.
+   */
+  syncFilesystem(path: string): void;
+
   /** The next extent of data at or after `offset` (SEEK_DATA, SEEK_HOLE); null when only a hole follows. */
   nextData(fd: number, offset: number): DataExtent | null;
 

@@ -76,7 +76,8 @@ export class SnapshotDirectory {
       return JSON.parse(await readFile(path, 'utf8')) as SnapshotRecord;
     } catch (error) {
       if (errnoCodeOf(error) === 'ENOENT') return null;
-      if (error instanceof SyntaxError) throw new DataLossError(`snapshot ${key}: ${path} is damaged`, { cause: error });
+      if (error instanceof SyntaxError)
+        throw new DataLossError(`snapshot ${key}: ${path} is damaged`, { cause: error });
       throw error;
     }
   }
@@ -173,7 +174,9 @@ export class SnapshotDirectory {
     const note = join(this.pathOf(parent), CHILDREN, name);
     this.#arriving.add(name);
     try {
-      await writeFile(note, '').catch((error: unknown) => (errnoCodeOf(error) === 'ENOENT' ? notFound(parent) : raise(error)));
+      await writeFile(note, '').catch((error: unknown) =>
+        errnoCodeOf(error) === 'ENOENT' ? notFound(parent) : raise(error),
+      );
       await step();
     } catch (error) {
       if (!(await exists(join(this.root, name)))) await rm(note, { force: true });
@@ -230,7 +233,11 @@ function keyOf(name: string): string {
   return decodeURIComponent(name.replaceAll('+', ':'));
 }
 
-async function writeRecord(directory: string, record: SnapshotRecord, options: { readonly sync: boolean }): Promise<void> {
+async function writeRecord(
+  directory: string,
+  record: SnapshotRecord,
+  options: { readonly sync: boolean },
+): Promise<void> {
   const temporary = join(directory, `${RECORD}.new`);
   const file = await open(temporary, 'w', 0o600);
   try {

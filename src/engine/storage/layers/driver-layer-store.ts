@@ -62,7 +62,7 @@ export class DriverLayerStore implements LayerStore {
     const existing = this.#layers.get(chainId);
     if (existing !== null) return unpacked(existing);
     using _ = this.#arrivals.expect([chainId]);
-    return this.#inTurn(chainId, request.signal, async () => {
+    return await this.#inTurn(chainId, request.signal, async () => {
       const meanwhile = this.#layers.get(chainId);
       return meanwhile === null ? this.#unpackNew(request, request.diffId) : unpacked(meanwhile);
     });
@@ -157,7 +157,10 @@ export class DriverLayerStore implements LayerStore {
   async #writeBare(driver: BareLayerDriver, key: string, request: UnpackRequest): Promise<UnpackResult> {
     await driver.prepare(key, null);
     const { path, whiteouts } = await driver.layerRoot(key);
-    const result = await this.#run({ kind: 'unpack', blobPath: request.blobPath, root: path, form: whiteouts }, request);
+    const result = await this.#run(
+      { kind: 'unpack', blobPath: request.blobPath, root: path, form: whiteouts },
+      request,
+    );
     await this.#parentIsThere(request);
     if (result === 'needs-parents') {
       await driver.remove(key);
@@ -173,7 +176,9 @@ export class DriverLayerStore implements LayerStore {
     await this.#parentIsThere(request);
     const [mount] = await this.#driver.prepare(key, request.parent);
     if (mount?.type !== 'bind') return this.#writeMounted(key, request);
-    return settled(await this.#run({ kind: 'unpack', blobPath: request.blobPath, root: mount.source, form: 'tree' }, request));
+    return settled(
+      await this.#run({ kind: 'unpack', blobPath: request.blobPath, root: mount.source, form: 'tree' }, request),
+    );
   }
 
   /** Mounts the snapshot with its parents and writes into that. */
@@ -230,7 +235,9 @@ function unpacked({ chainId, diffId, sizeBytes }: LayerRow): UnpackedLayer {
 /** Of one layer on top of a chain that has an id already. */
 function chainIdOf(parent: ChainId | null, diffId: DiffId): ChainId {
   const [lowest] = chainIdsOf([diffId]);
-  return parent === null ? (lowest ?? (diffId as string as ChainId)) : (digestOf(`${parent} ${diffId}`) as string as ChainId);
+  return parent === null
+    ? (lowest ?? (diffId as string as ChainId))
+    : (digestOf(`${parent} ${diffId}`) as string as ChainId);
 }
 
 /** A tree form never asks for parents: they are in the tree. */

@@ -52,12 +52,20 @@ export class JailedTree implements LayerTree {
     try {
       const info = lstatSync(this.#locate(path));
       const whiteout = info.isCharacterDevice() && info.rdev === 0;
-      const type = info.isDirectory() ? 'directory' : info.isFile() ? 'file' : info.isSymbolicLink() ? 'symlink' : whiteout ? 'whiteout' : 'other';
+      const type = info.isDirectory()
+        ? 'directory'
+        : info.isFile()
+          ? 'file'
+          : info.isSymbolicLink()
+            ? 'symlink'
+            : whiteout
+              ? 'whiteout'
+              : 'other';
       return { type, sizeBytes: info.size };
     } catch (error) {
-      // ENOTDIR: a file stands where the path has a directory.
+      // ENOTDIR: a file stands where the path has a directory. ENAMETOOLONG: there cannot be such a thing.
       const code = errnoCodeOf(error);
-      if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+      if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG') return null;
       throw error;
     }
   }
@@ -78,7 +86,12 @@ export class JailedTree implements LayerTree {
       if (errnoCodeOf(error) !== 'ENOENT') throw error;
       this.ensureDirectory(parentOf(path));
       const place = this.#locate(path);
-      mkdirSync(place, { mode: IMPLIED_MODE });
+      try {
+        mkdirSync(place, { mode: IMPLIED_MODE });
+      } catch (failure) {
+        // A symlink that leads nowhere: what it leads to is missing, not the name itself.
+        throw errnoCodeOf(failure) === 'EEXIST' ? error : failure;
+      }
       // The process's umask must not have a say.
       chmodSync(place, IMPLIED_MODE);
     }
@@ -197,7 +210,8 @@ export class JailedTree implements LayerTree {
           continue;
         }
         symlinks += 1;
-        if (symlinks > MAX_SYMLINKS) throw Object.assign(new Error('too many levels of symbolic links'), { code: 'ELOOP' });
+        if (symlinks > MAX_SYMLINKS)
+          throw Object.assign(new Error('too many levels of symbolic links'), { code: 'ELOOP' });
         if (next.startsWith('/')) for (const fd of held.splice(1)) closeSync(fd);
         pending.push(...partsOf(next));
       }

@@ -53,5 +53,4 @@ export interface JobMessage {
 }
 
 export type WorkerMessage =
-  | { readonly id: number; readonly readBytes: number }
-  | { readonly id: number; readonly outcome: Outcome };
+  { readonly id: number; readonly readBytes: number } | { readonly id: number; readonly outcome: Outcome };

@@ -73,7 +73,8 @@ export class LayerWriter implements TarSink {
     const file = this.#file;
     if (file === null) return;
     this.#at('write', file.path, () => {
-      for (let done = 0; done < chunk.length;) done += writeSync(file.fd, chunk, done, chunk.length - done, position + done);
+      for (let done = 0; done < chunk.length;)
+        done += writeSync(file.fd, chunk, done, chunk.length - done, position + done);
     });
   }
 
@@ -110,7 +111,8 @@ export class LayerWriter implements TarSink {
 
   #write(path: ByteString, entry: TarEntry): void {
     if (path === '') {
-      if (entry.type !== 'directory') throw new InvalidArgumentError(`${JSON.stringify(readable(entry.name))} is not a directory`);
+      if (entry.type !== 'directory')
+        throw new InvalidArgumentError(`${JSON.stringify(readable(entry.name))} is not a directory`);
       this.#describe('', entry);
       return;
     }
@@ -249,7 +251,8 @@ export class LayerWriter implements TarSink {
   /** A whiteout of ours at the path or above it; null when there is none. */
   #whiteoutAbove(path: ByteString): ByteString | null {
     if (this.#form === 'tree') return null;
-    for (let each = path; each !== ''; each = parentOf(each)) if (this.#tree.lstat(each)?.type === 'whiteout') return each;
+    for (let each = path; each !== ''; each = parentOf(each))
+      if (this.#tree.lstat(each)?.type === 'whiteout') return each;
     return null;
   }
 
@@ -274,4 +277,3 @@ export class LayerWriter implements TarSink {
     if (this.#warnings.length < MAX_WARNINGS) this.#warnings.push(text);
   }
 }
-

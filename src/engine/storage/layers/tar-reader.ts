@@ -6,7 +6,14 @@
  * Two blocks of zeros, or the end of the input in place of a header, end the archive; what follows is ignored, as tar
  * and dockerd do. Everything else that is no header is refused.
  */
-import { invalidHeader, unexpectedEnd, type SparseSegment, type TarEntry, type TarEntryType, type TarSink } from './tar-entry.ts';
+import {
+  invalidHeader,
+  unexpectedEnd,
+  type SparseSegment,
+  type TarEntry,
+  type TarEntryType,
+  type TarSink,
+} from './tar-entry.ts';
 import { BLOCK_BYTES, parseHeader, type TarHeader } from './tar-header.ts';
 import { decimal, parsePax, parsePaxTime, SPARSE_MAP, type PaxRecords } from './tar-pax.ts';
 import { checkedSegments, DataMapReader, oldGnuPairs, oldGnuRealSize, paxMap } from './tar-sparse.ts';

@@ -23,7 +23,10 @@ const MAX_SEGMENTS = 65_536;
 const MAX_NUMBER_DIGITS = 20;
 
 /** The pairs in an old GNU header or (`extension`) in one of its extension blocks. */
-export function oldGnuPairs(block: Buffer, extension: boolean): { readonly segments: readonly SparseSegment[]; readonly more: boolean } {
+export function oldGnuPairs(
+  block: Buffer,
+  extension: boolean,
+): { readonly segments: readonly SparseSegment[]; readonly more: boolean } {
   const start = extension ? 0 : HEADER_PAIRS_AT;
   const count = extension ? EXTENSION_PAIRS : HEADER_PAIRS;
   const segments: SparseSegment[] = [];

@@ -7,6 +7,7 @@ import type { FileCalls } from '../../kernel/files.ts';
 import { compressionOf, readSection, readStart, sectionsOf } from './blob-source.ts';
 import { JailedTree } from './jailed-tree.ts';
 import type { UnpackJob, UnpackResult } from './job.ts';
+import { layerFault } from './layer-fault.ts';
 import { LayerWriter } from './layer-writer.ts';
 import { unexpectedEnd } from './tar-entry.ts';
 import { TarReader } from './tar-reader.ts';
@@ -33,6 +34,10 @@ export async function unpackBlob(job: UnpackJob, files: FileCalls, control: JobC
     });
     reader.finish();
     writer.finish();
+    // A layer is durable when it is committed; syncing its thousands of files one by one would take ten times as long.
+    files.syncFilesystem(job.root);
+  } catch (error) {
+    throw errnoCodeOf(error) === null ? error : layerFault('write', '', error);
   } finally {
     writer.abandon();
   }
@@ -52,11 +57,19 @@ async function eachPlainChunk(path: string, control: JobControl, take: (chunk: B
   }
 }
 
-async function decompress(source: Iterable<Buffer>, transform: Transform, take: (chunk: Buffer) => void): Promise<void> {
+async function decompress(
+  source: Iterable<Buffer>,
+  transform: Transform,
+  take: (chunk: Buffer) => void,
+): Promise<void> {
   try {
-    await pipeline(Readable.from(source, { objectMode: true, highWaterMark: 1 }), transform, async (chunks: AsyncIterable<Buffer>) => {
-      for await (const chunk of chunks) take(chunk);
-    });
+    await pipeline(
+      Readable.from(source, { objectMode: true, highWaterMark: 1 }),
+      transform,
+      async (chunks: AsyncIterable<Buffer>) => {
+        for await (const chunk of chunks) take(chunk);
+      },
+    );
   } catch (error) {
     throw decompressionFault(error);
   }
@@ -78,7 +91,8 @@ function decompressionFault(error: unknown): unknown {
   const code = errnoCodeOf(error);
   if (code === null) return error;
   if (code === 'Z_BUF_ERROR') return unexpectedEnd();
-  if (code === 'Z_MEM_ERROR' || code === 'ERR_ZSTD_memory_allocation') return new InternalError(messageOf(error), { cause: error });
+  if (code === 'Z_MEM_ERROR' || code === 'ERR_ZSTD_memory_allocation')
+    return new InternalError(messageOf(error), { cause: error });
   const isCompression = code.startsWith('Z_') || code.startsWith('ERR_ZSTD') || code.startsWith('ZSTD_');
   return isCompression ? new InvalidArgumentError(messageOf(error), { cause: error }) : error;
 }

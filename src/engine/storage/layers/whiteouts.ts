@@ -31,6 +31,7 @@ export function whiteoutOf(path: ByteString): Whiteout {
   if (base === OPAQUE) return { kind: 'opaque', directory };
   if (base.startsWith(META_PREFIX)) return { kind: 'ignored' };
   const name = base.slice(PREFIX.length);
-  if (name === '' || name === '.' || name === '..') throw new InvalidArgumentError(`invalid whiteout name: ${readable(base)}`);
+  if (name === '' || name === '.' || name === '..')
+    throw new InvalidArgumentError(`invalid whiteout name: ${readable(base)}`);
   return { kind: 'gone', path: directory === '' ? name : `${directory}/${name}` };
 }

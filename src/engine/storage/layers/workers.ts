@@ -54,7 +54,13 @@ export class LayerWorkers implements AsyncDisposable {
     if (this.#closed) throw new InternalError('layer workers are closed');
     const cancelled = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
-    const queued: Queued = { job, onProgress: options.onProgress ?? (() => {}), cancelled, settle: resolve, fail: reject };
+    const queued: Queued = {
+      job,
+      onProgress: options.onProgress ?? (() => {}),
+      cancelled,
+      settle: resolve,
+      fail: reject,
+    };
     const onAbort = (): void => this.#cancel(queued);
     signal?.addEventListener('abort', onAbort, { once: true });
     this.#queue.push(queued);
@@ -72,7 +78,9 @@ export class LayerWorkers implements AsyncDisposable {
   async copyTree(from: string, to: string): Promise<void> {
     const outcome = await this.run({ kind: 'copy', from, to });
     if (outcome.kind === 'failed') {
-      throw outcome.error === 'unavailable' ? new UnavailableError(outcome.message) : new InternalError(outcome.message);
+      throw outcome.error === 'unavailable'
+        ? new UnavailableError(outcome.message)
+        : new InternalError(outcome.message);
     }
     if (outcome.kind !== 'done') throw new InternalError(`copying ${from} ended early: ${outcome.kind}`);
   }

@@ -20,12 +20,15 @@ const RLE = 1;
 const RESERVED = 3;
 
 /** The data frames of the first `size` bytes of an open file; skippable ones are left out. */
-export function* zstdFrames(fd: number, size: number): Generator<{ readonly start: number; readonly end: number }, void, void> {
+export function* zstdFrames(
+  fd: number,
+  size: number,
+): Generator<{ readonly start: number; readonly end: number }, void, void> {
   const head = Buffer.alloc(8);
   for (let start = 0; start < size;) {
     readExactly(fd, head, 5, start);
     const magic = head.readUInt32LE(0);
-    if (((magic & ~0xf) >>> 0) === SKIPPABLE_MAGIC) {
+    if ((magic & ~0xf) >>> 0 === SKIPPABLE_MAGIC) {
       readExactly(fd, head, 8, start);
       start += 8 + head.readUInt32LE(4);
       continue;

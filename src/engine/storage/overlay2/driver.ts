@@ -21,11 +21,11 @@ import { measureTree } from '../tree-usage.ts';
 import type { OverlaySupport } from './probe.ts';
 
 /** Holds the snapshots' own files. */
-const LINKS = 'l';
+export const LINKS_DIRECTORY = 'l';
 const LINK_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 const LINK_LENGTH = 8;
-/** Docker's limit of layers in an image; the kernel itself stops at 500. */
-const MAX_DEPTH = 125;
+/** Docker's limit of directories below a snapshot; the kernel itself stops at 500. */
+const MAX_DEPTH = 128;
 
 /** Options of {@link Overlay2Driver.open}. */
 export interface Overlay2Options {
@@ -44,14 +44,16 @@ export class Overlay2Driver implements BareLayerDriver, DescribableDriver {
 
   private constructor(options: Overlay2Options) {
     this.#support = options.support;
-    this.#snapshots = new SnapshotDirectory(options.root, { discard: async (at) => this.#discard(at) }, [LINKS]);
+    this.#snapshots = new SnapshotDirectory(options.root, { discard: async (at) => this.#discard(at) }, [
+      LINKS_DIRECTORY,
+    ]);
   }
 
   /** Opens the driver's directory and takes away what a killed daemon left unfinished. */
   static async open(options: Overlay2Options): Promise<Overlay2Driver> {
     refuseOptions(options.storageOptions ?? []);
     const driver = new Overlay2Driver(options);
-    await mkdir(join(options.root, LINKS), { recursive: true, mode: 0o710 });
+    await mkdir(join(options.root, LINKS_DIRECTORY), { recursive: true, mode: 0o710 });
     await driver.#snapshots.open();
     return driver;
   }
@@ -71,7 +73,7 @@ export class Overlay2Driver implements BareLayerDriver, DescribableDriver {
     await this.#snapshots.create(key, record, async (directory) => {
       // In this order: should the letters be taken, the undo must not find the other snapshot's files behind `diff`.
       await mkdir(this.#linkPath(record.link), { mode: 0o755 });
-      await symlink(join('..', LINKS, record.link), join(directory, 'diff'));
+      await symlink(join('..', LINKS_DIRECTORY, record.link), join(directory, 'diff'));
       await mkdir(join(directory, 'work'), { mode: 0o700 });
     });
     return this.#mountsOf(key, record);
@@ -145,7 +147,13 @@ export class Overlay2Driver implements BareLayerDriver, DescribableDriver {
       const own = record.link === '' ? [] : [this.#linkPath(record.link)];
       const all = [...own, ...lower];
       if (all.length === 1) return [bind(own[0] ?? only ?? '', 'ro')];
-      return [{ type: 'overlay', source: 'overlay', options: ['ro', `lowerdir=${all.join(':')}`, ...this.#support.mountOptions] }];
+      return [
+        {
+          type: 'overlay',
+          source: 'overlay',
+          options: ['ro', `lowerdir=${all.join(':')}`, ...this.#support.mountOptions],
+        },
+      ];
     }
     const options = [
       ...this.#support.mountOptions,
@@ -159,12 +167,12 @@ export class Overlay2Driver implements BareLayerDriver, DescribableDriver {
   async #lowerOf(parent: string | null): Promise<readonly string[]> {
     if (parent === null) return [];
     const { link, lower } = await this.#snapshots.parent(parent);
-    if (lower.length + 1 >= MAX_DEPTH) throw new InvalidArgumentError('max depth exceeded');
+    if (lower.length + 1 > MAX_DEPTH) throw new InvalidArgumentError('max depth exceeded');
     return [link, ...lower];
   }
 
   #linkPath(link: string): string {
-    return join(this.#snapshots.root, LINKS, link);
+    return join(this.#snapshots.root, LINKS_DIRECTORY, link);
   }
 
   async #discard(directory: string): Promise<void> {

@@ -15,8 +15,7 @@ export interface OverlaySupport {
 
 /** Answer of {@link probeOverlay2}. */
 export type OverlayProbe =
-  | { readonly works: true; readonly support: OverlaySupport }
-  | { readonly works: false; readonly reason: string };
+  { readonly works: true; readonly support: OverlaySupport } | { readonly works: false; readonly reason: string };
 
 const PARAMETERS = '/sys/module/overlay/parameters';
 /** On these Docker refuses overlay2: the kernel does too, or deletes files wrongly. */
@@ -30,7 +29,10 @@ export async function probeOverlay2(kernel: Kernel, directory: string): Promise<
   await mkdir(directory, { recursive: true, mode: 0o710 });
   const backing = await backingFilesystem(directory);
   if (REFUSED.has(backing)) {
-    return { works: false, reason: `overlay2 is not supported over ${backing}, backing file system is unsupported for this graph driver` };
+    return {
+      works: false,
+      reason: `overlay2 is not supported over ${backing}, backing file system is unsupported for this graph driver`,
+    };
   }
   const scratch = mkdtempSync(join(directory, '.probe-'));
   try {
@@ -68,7 +70,12 @@ function parameter(name: string): string | null {
 
 /** What does not work, or null. Throws what the mount throws. */
 function tryMount(kernel: Kernel, scratch: string, mountOptions: readonly string[]): string | null {
-  const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) => join(scratch, name)) as [string, string, string, string];
+  const [lower, upper, work, merged] = ['lower', 'upper', 'work', 'merged'].map((name) => join(scratch, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
   for (const path of [lower, upper, work, merged]) mkdirSync(path);
   writeFileSync(join(lower, 'file'), '');
   const directories = [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${work}`];

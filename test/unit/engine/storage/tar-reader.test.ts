@@ -31,17 +31,45 @@ function readOne(...members: readonly Member[]): ReadMember {
 
 describe('TarReader', () => {
   it('reads an ordinary file with all its fields', () => {
-    const { entry, data, ended } = readOne({ name: 'etc/hosts', data: 'hello', mode: 0o104755, uid: 7, gid: 8, mtime: 99 });
-    expect(entry).toMatchObject({ type: 'file', name: 'etc/hosts', sizeBytes: 5, mode: 0o4755, uid: 7, gid: 8, mtimeNs: 99_000_000_000n, sparse: null });
+    const { entry, data, ended } = readOne({
+      name: 'etc/hosts',
+      data: 'hello',
+      mode: 0o104755,
+      uid: 7,
+      gid: 8,
+      mtime: 99,
+    });
+    expect(entry).toMatchObject({
+      type: 'file',
+      name: 'etc/hosts',
+      sizeBytes: 5,
+      mode: 0o4755,
+      uid: 7,
+      gid: 8,
+      mtimeNs: 99_000_000_000n,
+      sparse: null,
+    });
     expect(data.toString()).toBe('hello');
     expect(ended).toBe(true);
   });
 
   it.each([
-    ['0', 'file'], ['\0', 'file'], ['7', 'file'], ['1', 'hardlink'], ['2', 'symlink'], ['3', 'character'],
-    ['4', 'block'], ['5', 'directory'], ['6', 'fifo'],
+    ['0', 'file'],
+    ['\0', 'file'],
+    ['7', 'file'],
+    ['1', 'hardlink'],
+    ['2', 'symlink'],
+    ['3', 'character'],
+    ['4', 'block'],
+    ['5', 'directory'],
+    ['6', 'fifo'],
   ])('knows type %j as %s', (type, expected) => {
-    expect(readOne({ name: 'x', type, linkName: 'target', major: 1, minor: 3 }).entry).toMatchObject({ type: expected, linkName: 'target', deviceMajor: 1, deviceMinor: 3 });
+    expect(readOne({ name: 'x', type, linkName: 'target', major: 1, minor: 3 }).entry).toMatchObject({
+      type: expected,
+      linkName: 'target',
+      deviceMajor: 1,
+      deviceMinor: 3,
+    });
   });
 
   it('takes a v7 name that ends in a slash for a directory', () => {
@@ -79,10 +107,22 @@ describe('TarReader', () => {
 
   it('lets PAX records win', () => {
     const pax = {
-      path: 'ü/long\nname', linkpath: 'ziel', uid: '70000', gid: '70001', mtime: '12.000000345', size: '3',
-      'SCHILY.xattr.security.capability': Buffer.from([1, 0, 2, 10]), comment: 'x',
+      path: 'ü/long\nname',
+      linkpath: 'ziel',
+      uid: '70000',
+      gid: '70001',
+      mtime: '12.000000345',
+      size: '3',
+      'SCHILY.xattr.security.capability': Buffer.from([1, 0, 2, 10]),
+      comment: 'x',
     };
-    const { entry, data } = readOne({ name: 'x', pax, data: 'abc', size: 0, edit: (block) => octal(block, 124, 12, 0) });
+    const { entry, data } = readOne({
+      name: 'x',
+      pax,
+      data: 'abc',
+      size: 0,
+      edit: (block) => octal(block, 124, 12, 0),
+    });
     expect(Buffer.from(entry.name, 'latin1').toString()).toBe('ü/long\nname');
     expect(entry).toMatchObject({ linkName: 'ziel', uid: 70_000, gid: 70_001, mtimeNs: 12_000_000_345n, sizeBytes: 3 });
     expect(entry.xattrs.get('security.capability')).toEqual(Buffer.from([1, 0, 2, 10]));
@@ -90,7 +130,11 @@ describe('TarReader', () => {
   });
 
   it('applies PAX records to one member only and global ones to none', () => {
-    const archive = tarOf([{ name: 'global', type: 'g', data: '12 path=all\n' }, { name: 'a', pax: { path: 'b' } }, { name: 'c' }]);
+    const archive = tarOf([
+      { name: 'global', type: 'g', data: '12 path=all\n' },
+      { name: 'a', pax: { path: 'b' } },
+      { name: 'c' },
+    ]);
     expect(read(archive).map(({ entry }) => entry.name)).toEqual(['b', 'c']);
   });
 
@@ -100,17 +144,33 @@ describe('TarReader', () => {
 
   it.each([
     ['0.1', { 'GNU.sparse.size': '20', 'GNU.sparse.map': '2,3,10,4', 'GNU.sparse.name': 'real' }, 'abcdefg'],
-    ['1.0', { 'GNU.sparse.major': '1', 'GNU.sparse.minor': '0', 'GNU.sparse.realsize': '20', 'GNU.sparse.name': 'real' },
-      Buffer.concat([Buffer.from('2\n2\n3\n10\n4\n'.padEnd(512, '\0')), Buffer.from('abcdefg')])],
+    [
+      '1.0',
+      { 'GNU.sparse.major': '1', 'GNU.sparse.minor': '0', 'GNU.sparse.realsize': '20', 'GNU.sparse.name': 'real' },
+      Buffer.concat([Buffer.from('2\n2\n3\n10\n4\n'.padEnd(512, '\0')), Buffer.from('abcdefg')]),
+    ],
   ])('reads sparse files of PAX %s', (_version, pax, stored) => {
     const { entry, data } = readOne({ name: 'GNUSparseFile.1/x', pax, data: stored });
-    expect(entry).toMatchObject({ name: 'real', sizeBytes: 20, sparse: [{ offset: 2, length: 3 }, { offset: 10, length: 4 }] });
+    expect(entry).toMatchObject({
+      name: 'real',
+      sizeBytes: 20,
+      sparse: [
+        { offset: 2, length: 3 },
+        { offset: 10, length: 4 },
+      ],
+    });
     expect(data.toString()).toBe('..abc.....defg......');
   });
 
   it('reads sparse files of PAX 0.0, whose records repeat', () => {
-    const records = '22 GNU.sparse.size=20\n23 GNU.sparse.offset=2\n25 GNU.sparse.numbytes=3\n24 GNU.sparse.offset=10\n25 GNU.sparse.numbytes=4\n';
-    const [member] = read(tarOf([{ name: 'x', type: 'x', data: records }, { name: 'x', data: 'abcdefg' }]));
+    const records =
+      '22 GNU.sparse.size=20\n23 GNU.sparse.offset=2\n25 GNU.sparse.numbytes=3\n24 GNU.sparse.offset=10\n25 GNU.sparse.numbytes=4\n';
+    const [member] = read(
+      tarOf([
+        { name: 'x', type: 'x', data: records },
+        { name: 'x', data: 'abcdefg' },
+      ]),
+    );
     expect(member!.data.toString()).toBe('..abc.....defg......');
   });
 
@@ -127,7 +187,9 @@ describe('TarReader', () => {
       octal(block, 483, 12, 20);
     };
     const header = memberOf({ name: 'x', type: 'S', size: 6, edit });
-    const [member] = read(Buffer.concat([header, extension, Buffer.from('abcdef'.padEnd(512, '\0')), Buffer.alloc(1024)]));
+    const [member] = read(
+      Buffer.concat([header, extension, Buffer.from('abcdef'.padEnd(512, '\0')), Buffer.alloc(1024)]),
+    );
     expect(member!.data.toString()).toBe('a...b...c...d...ef..');
   });
 
@@ -160,9 +222,18 @@ describe('TarReader', () => {
     ['a PAX record longer than its header', tarOf([{ name: 'x', type: 'x', data: '99 path=a\n' }, { name: 'a' }])],
     ['a PAX record without key', tarOf([{ name: 'x', type: 'x', data: '5 =a\n' }, { name: 'a' }])],
     ['a NUL in a PAX path', tarOf([{ name: 'a', pax: { path: 'a\0b' } }])],
-    ['a sparse map that overlaps', tarOf([{ name: 'a', pax: { 'GNU.sparse.size': '9', 'GNU.sparse.map': '0,4,2,4' }, data: '12345678' }])],
-    ['a sparse map beyond the file', tarOf([{ name: 'a', pax: { 'GNU.sparse.size': '3', 'GNU.sparse.map': '0,4' }, data: '1234' }])],
-    ['a sparse map of other length than the data', tarOf([{ name: 'a', pax: { 'GNU.sparse.size': '9', 'GNU.sparse.map': '0,4' }, data: '12345' }])],
+    [
+      'a sparse map that overlaps',
+      tarOf([{ name: 'a', pax: { 'GNU.sparse.size': '9', 'GNU.sparse.map': '0,4,2,4' }, data: '12345678' }]),
+    ],
+    [
+      'a sparse map beyond the file',
+      tarOf([{ name: 'a', pax: { 'GNU.sparse.size': '3', 'GNU.sparse.map': '0,4' }, data: '1234' }]),
+    ],
+    [
+      'a sparse map of other length than the data',
+      tarOf([{ name: 'a', pax: { 'GNU.sparse.size': '9', 'GNU.sparse.map': '0,4' }, data: '12345' }]),
+    ],
   ])('refuses %s', (_what, archive) => {
     expect(() => read(archive)).toThrow(new InvalidArgumentError('archive/tar: invalid tar header'));
   });
@@ -189,7 +260,10 @@ describe('TarReader', () => {
   });
 
   it('answers any bytes with members or InvalidArgumentError', () => {
-    const valid = tarOf([{ name: 'a', data: 'abc', pax: { path: 'b', size: '3' } }, { name: 'l', type: '2', linkName: 't' }]);
+    const valid = tarOf([
+      { name: 'a', data: 'abc', pax: { path: 'b', size: '3' } },
+      { name: 'l', type: '2', linkName: 't' },
+    ]);
     const edits = fc.array(fc.tuple(fc.nat(valid.length - 1), fc.nat(255)), { minLength: 1, maxLength: 8 });
     fc.assert(
       fc.property(edits, (changes) => {
