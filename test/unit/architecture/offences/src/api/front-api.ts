@@ -1,0 +1,2 @@
+import { containers } from '../engine/containers/verbs.ts';
+export const one = containers;

@@ -1,0 +1,2 @@
+import { engine } from '../engine/index.ts';
+export const server = engine;

@@ -1,0 +1,2 @@
+import type { mount } from '../engine/oci/mount.ts';
+export let one: typeof mount;

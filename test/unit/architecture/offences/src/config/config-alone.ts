@@ -1,0 +1,2 @@
+import { mount } from '../engine/oci/mount.ts';
+export const one = mount;

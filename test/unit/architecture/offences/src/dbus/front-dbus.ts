@@ -1,0 +1,2 @@
+import { server } from '../api/server.ts';
+export const one = server;

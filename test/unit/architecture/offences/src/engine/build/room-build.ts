@@ -1,0 +1,2 @@
+import type { noun } from '../system/noun.ts';
+export let one: typeof noun;

@@ -1,0 +1,2 @@
+import { images } from '../images/images.ts';
+export const containers = images;

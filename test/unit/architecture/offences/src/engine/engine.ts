@@ -1,0 +1,2 @@
+import { containers } from './containers/verbs.ts';
+export const engine = containers;

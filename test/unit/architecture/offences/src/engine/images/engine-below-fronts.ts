@@ -1,0 +1,2 @@
+import { compose } from '../../service/compose.ts';
+export const one = compose;

@@ -1,0 +1,2 @@
+import type { engine } from '../engine.ts';
+export let one: typeof engine;

@@ -1,0 +1,2 @@
+import { vfs } from '../storage/vfs/driver.ts';
+export const one = vfs;

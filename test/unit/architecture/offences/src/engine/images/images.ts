@@ -1,0 +1,2 @@
+import { storage } from '../storage/driver.ts';
+export const images = storage;

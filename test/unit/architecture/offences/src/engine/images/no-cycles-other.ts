@@ -1,0 +1,2 @@
+import type { one } from './no-cycles.ts';
+export let other: typeof one;

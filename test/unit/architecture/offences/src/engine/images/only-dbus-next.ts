@@ -1,0 +1,2 @@
+import dbus from 'dbus-next';
+export const one = dbus;

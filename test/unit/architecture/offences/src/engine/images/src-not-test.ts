@@ -1,0 +1,2 @@
+import { double } from '../../../test/double.ts';
+export const one = double;

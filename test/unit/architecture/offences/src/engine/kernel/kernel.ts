@@ -1,0 +1,2 @@
+import { mount } from '../oci/mount.ts';
+export const kernel = mount;

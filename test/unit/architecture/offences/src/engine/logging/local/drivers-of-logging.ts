@@ -1,0 +1,2 @@
+import { other } from '../json-file/driver.ts';
+export const one = other;

@@ -1,0 +1,2 @@
+import { other } from '../host/driver.ts';
+export const one = other;

@@ -1,0 +1,2 @@
+import { other } from '../iptables/driver.ts';
+export const one = other;

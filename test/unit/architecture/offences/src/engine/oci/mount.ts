@@ -1,0 +1,2 @@
+import { errors } from '../../base/errors.ts';
+export const mount = errors;

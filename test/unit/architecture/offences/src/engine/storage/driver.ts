@@ -1,0 +1,2 @@
+import { kernel } from '../kernel/kernel.ts';
+export const storage = kernel;

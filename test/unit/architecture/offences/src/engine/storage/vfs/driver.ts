@@ -1,0 +1,2 @@
+import { storage } from '../driver.ts';
+export const vfs = storage;

@@ -1,0 +1,2 @@
+import { other } from '../overlay2/driver.ts';
+export const one = other;

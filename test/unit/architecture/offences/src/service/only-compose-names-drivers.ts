@@ -1,0 +1,2 @@
+import { vfs } from '../engine/storage/vfs/driver.ts';
+export const one = vfs;
