@@ -32,7 +32,7 @@ export function detectCgroups(
     const [before, after] = line.split(' - ');
     const path = before?.split(' ')[4];
     const [type, , options] = after?.split(' ') ?? [];
-    if (path === undefined || !path.startsWith('/sys/fs/cgroup')) continue;
+    if (path?.startsWith('/sys/fs/cgroup') !== true) continue;
     if (type === 'cgroup2') mountPoints.set('', path);
     if (type === 'cgroup') mountPoints.set(controllersIn(options ?? ''), path);
   }
@@ -91,7 +91,9 @@ export function cgroupOfProcess(host: CgroupHost, pid: number): string | null {
 
 /** Super-block options of a v1 mount less the words that are no controllers. */
 function controllersIn(options: string): string {
-  const words = options.split(',').filter((word) => !/^(ro|rw|xattr|clone_children|noprefix|release_agent=.*)$/.test(word));
+  const words = options
+    .split(',')
+    .filter((word) => !/^(ro|rw|xattr|clone_children|noprefix|release_agent=.*)$/.test(word));
   return words.find((word) => word.startsWith('name=')) ?? words.join(',');
 }
 

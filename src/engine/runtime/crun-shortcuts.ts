@@ -7,7 +7,17 @@
  *   <root>/<id>/config.json  copy of the bundle's
  *   <root>/<id>/exec.fifo    there until the container is started; its first process reads one byte from it
  */
-import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { errnoCodeOf } from '../../base/errors.ts';
 import { removeCgroup, type CgroupHost } from './cgroups.ts';
 
@@ -43,7 +53,11 @@ export function startByFifo(stateDirectory: string): boolean {
 }
 
 /** Removes an ended container's cgroups and state; false when it must be left to `crun delete`. */
-export function deleteInProcess(stateDirectory: string, cgroups: CgroupHost, processIsGone: (pid: number) => boolean): boolean {
+export function deleteInProcess(
+  stateDirectory: string,
+  cgroups: CgroupHost,
+  processIsGone: (pid: number) => boolean,
+): boolean {
   const status = readStatus(stateDirectory);
   if (status === null || hasHooks(stateDirectory)) return false;
   if (!processIsGone(status.pid) || !removeCgroup(cgroups, status.cgroupPath)) return false;

@@ -55,7 +55,9 @@ export function saysUnknownContainer(stderr: string): boolean {
 
 /** True for what a runtime says of a container whose process has ended. */
 export function saysNotRunning(stderr: string): boolean {
-  return /process already finished|container not running|No such process|is not running|container .* stopped/i.test(stderr);
+  return /process already finished|container not running|No such process|is not running|container .* stopped/i.test(
+    stderr,
+  );
 }
 
 /** The exit code of anything thrown by `create` or `exec`. */

@@ -116,9 +116,7 @@ export class ConmonMonitor implements Monitor, Disposable {
       const attachPoint = new AttachPoint(this.#options.kernel, directory.path, nature);
       const session = await sessionBeforeStart(started, attachPoint);
       if (session !== null) undo.defer(async () => session[Symbol.asyncDispose]());
-      const pid = await this.#reportedPid(started, directory, (said) =>
-        execFailure(said, process.args[0] ?? null),
-      );
+      const pid = await this.#reportedPid(started, directory, (said) => execFailure(said, process.args[0] ?? null));
       const task = this.#execTaskOf(request, started, directory, attachPoint, pid);
       return { task, session };
     });

@@ -92,7 +92,9 @@ export class RunDirectory {
 /** True when `pid` is a monitor of this container: its command line names it. Open a pidfd before asking. */
 export function isMonitorOf(pid: number, id: ContainerId): boolean {
   try {
-    return readFileSync(`/proc/${String(pid)}/cmdline`, 'utf8').split('\0').includes(`--cid=${id}`);
+    return readFileSync(`/proc/${String(pid)}/cmdline`, 'utf8')
+      .split('\0')
+      .includes(`--cid=${id}`);
   } catch {
     return false;
   }
