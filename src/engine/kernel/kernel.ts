@@ -101,7 +101,10 @@ export interface ProcessCalls {
   /** Settles when the child `pid` has ended, and reaps it. Only for children from `spawn`, once each. */
   wait(pid: number): Promise<ExitStatus>;
   /** Starts a program, feeds `stdin`, gathers its output and reaps it. Aborting kills it (SIGKILL) and rejects. */
-  capture(options: Omit<SpawnOptions, 'fds'>, input?: { readonly stdin?: string; readonly signal?: AbortSignal }): Promise<CapturedRun>;
+  capture(
+    options: Omit<SpawnOptions, 'fds'>,
+    input?: { readonly stdin?: string; readonly signal?: AbortSignal },
+  ): Promise<CapturedRun>;
   /** A handle on any process, child or not; null when it does not exist. */
   open(pid: number): ProcessHandle | null;
   /** A close-on-exec pipe. */

@@ -26,7 +26,15 @@ const MS_LAZYTIME = 1 << 25;
 
 /** Flags that belong to one mount and not to its superblock: what a bind mount can differ in. */
 const PER_MOUNT =
-  MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW | MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME;
+  MS_RDONLY |
+  MS_NOSUID |
+  MS_NODEV |
+  MS_NOEXEC |
+  MS_NOSYMFOLLOW |
+  MS_NOATIME |
+  MS_NODIRATIME |
+  MS_RELATIME |
+  MS_STRICTATIME;
 const ATIME = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
 
 /** Words that set a flag, and words that clear one. */

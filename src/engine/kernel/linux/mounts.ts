@@ -2,7 +2,7 @@
 import { readSync } from 'node:fs';
 import type { Mount } from '../../oci/mount.ts';
 import type { MountCalls } from '../kernel.ts';
-import { KernelError } from '../kernel.ts';
+import type { KernelError } from '../kernel.ts';
 import type { Pointer } from './libc.ts';
 import { AT_FDCWD, check, errnoError, lastErrno, libc, readProc, withFd } from './libc.ts';
 import type { MountOptions } from './mount-options.ts';
@@ -113,10 +113,12 @@ const MOVE_MOUNT_F_EMPTY_PATH = 4;
 
 /** The new mount API by number, as glibc before 2.36 has no names for it; x86_64 and aarch64 share the numbers. */
 const syscalls = {
-  fsopen: libc.bind<(n: 430, type: string, flags: number) => number>('long syscall(long n, const char *type, long flags)'),
-  fsconfig: libc.bind<(n: 431, fd: number, command: number, key: string | null, value: string | null, aux: 0) => number>(
-    'long syscall(long n, long fd, long command, const char *key, const char *value, long aux)',
+  fsopen: libc.bind<(n: 430, type: string, flags: number) => number>(
+    'long syscall(long n, const char *type, long flags)',
   ),
+  fsconfig: libc.bind<
+    (n: 431, fd: number, command: number, key: string | null, value: string | null, aux: 0) => number
+  >('long syscall(long n, long fd, long command, const char *key, const char *value, long aux)'),
   fsmount: libc.bind<(n: 432, fd: number, flags: number, attributes: number) => number>(
     'long syscall(long n, long fd, long flags, long attributes)',
   ),
@@ -180,4 +182,3 @@ function readLog(context: number): string {
     return lines.join('; ');
   }
 }
-

@@ -74,7 +74,8 @@ export class PipeReader implements Disposable {
       this[Symbol.dispose]();
       this.#settle.resolve();
     } catch (error) {
-      if (error instanceof Error && 'code' in error && (error.code === 'EAGAIN' || error.code === 'EINTR')) return false;
+      if (error instanceof Error && 'code' in error && (error.code === 'EAGAIN' || error.code === 'EINTR'))
+        return false;
       this[Symbol.dispose]();
       this.#settle.reject(error);
     }

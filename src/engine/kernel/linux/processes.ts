@@ -15,7 +15,9 @@ const pidfdSendSignal = libc.bind<(n: 424, fd: number, signal: number, info: nul
 const waitid = libc.bind<(type: number, id: number, info: Pointer, options: number) => number>(
   'int waitid(int type, uint32_t id, void *info, int options)',
 );
-const memfdCreate = libc.bind<(name: string, flags: number) => number>('int memfd_create(const char *name, unsigned int flags)');
+const memfdCreate = libc.bind<(name: string, flags: number) => number>(
+  'int memfd_create(const char *name, unsigned int flags)',
+);
 const lseek = libc.bind<(fd: number, offset: number, whence: number) => number>(
   'int64_t lseek(int fd, int64_t offset, int whence)',
 );
@@ -180,7 +182,7 @@ function textFile(text: string): Fd {
   try {
     viaNode('write', null, () => {
       const bytes = Buffer.from(text);
-      for (let offset = 0; offset < bytes.length; ) offset += writeSync(fd, bytes, offset);
+      for (let offset = 0; offset < bytes.length;) offset += writeSync(fd, bytes, offset);
     });
     check(lseek(fd, 0, 0), 'lseek');
     return asFd(fd);

@@ -53,9 +53,7 @@ function withShortPath(path: string, job: (short: string) => void): void {
     job(path);
     return;
   }
-  const directory = viaNode('open', dirname(path), () =>
-    openSync(dirname(path), O_PATH | constants.O_DIRECTORY),
-  );
+  const directory = viaNode('open', dirname(path), () => openSync(dirname(path), O_PATH | constants.O_DIRECTORY));
   try {
     const short = `/proc/self/fd/${String(directory)}/${basename(path)}`;
     if (Buffer.byteLength(short) > MAX_PATH_BYTES) throw new KernelError('connect', 'ENAMETOOLONG', path);

@@ -50,7 +50,9 @@ const fns = {
     'int posix_spawnattr_setsigmask(void *attributes, void *set)',
   ),
   sigFillSet: libc.bind<(set: Pointer) => number>('int sigfillset(void *set)'),
-  fcntl: libc.bind<(fd: number, command: number, argument: number) => number>('int fcntl(int fd, int command, long argument)'),
+  fcntl: libc.bind<(fd: number, command: number, argument: number) => number>(
+    'int fcntl(int fd, int command, long argument)',
+  ),
 };
 
 const SETSIGDEF = 0x04;

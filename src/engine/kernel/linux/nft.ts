@@ -1,0 +1,88 @@
+/** nftables through libnftables, in process: 0.1 ms where starting `nft` costs 10. Loaded on first use. */
+import type { NftCalls } from '../kernel.ts';
+import { KernelError } from '../kernel.ts';
+import type { Library } from './libc.ts';
+import { loadLibrary } from './libc.ts';
+
+type Context = bigint & { readonly context: unique symbol };
+
+/** NFT_CTX_OUTPUT_JSON */
+const JSON_OUTPUT = 1 << 4;
+
+/** The firewall of the network namespace that the calling thread is in. */
+export function createNftCalls(): NftCalls {
+  return {
+    run(script: string): void {
+      inContext(script, 0);
+    },
+    list(command: string): unknown {
+      const output = inContext(command, JSON_OUTPUT);
+      return output === '' ? null : (JSON.parse(output) as unknown);
+    },
+  };
+}
+
+/**
+ * Runs one command in a context of its own (0.1 ms): a context is bound to the namespace it was made in, and keeps a
+ * cache of the whole ruleset that others change meanwhile.
+ */
+function inContext(command: string, outputFlags: number): string {
+  const nft = nftables();
+  const context = nft.create(0);
+  if (context === null) throw new KernelError('nft_ctx_new', 'ENOMEM', null, 'libnftables gives no context');
+  try {
+    nft.bufferOutput(context);
+    nft.bufferError(context);
+    nft.setOutputFlags(context, outputFlags);
+    if (nft.run(context, command) === 0) return nft.output(context) ?? '';
+    throw failure(nft.error(context) ?? '');
+  } finally {
+    nft.destroy(context);
+  }
+}
+
+/** libnftables ends each complaint with strerror's words: `…: Error: Could not process rule: File exists`. */
+function failure(text: string): KernelError {
+  const reason = /Could not process rule: ([^\n]+)|Operation not permitted/.exec(text);
+  const code = reason === null ? 'EINVAL' : (CODES[reason[1] ?? reason[0]] ?? 'EINVAL');
+  return new KernelError('nft', code, null, text.trim() === '' ? 'libnftables gave no reason' : text.trim());
+}
+
+const CODES: Readonly<Record<string, string>> = {
+  'No such file or directory': 'ENOENT',
+  'File exists': 'EEXIST',
+  'Device or resource busy': 'EBUSY',
+  'Operation not permitted': 'EPERM',
+  'Operation not permitted (you must be root)': 'EPERM',
+  'Operation not supported': 'ENOTSUP',
+  'Invalid argument': 'EINVAL',
+};
+
+function bindNftables(library: Library) {
+  return {
+    create: library.bind<(flags: number) => Context | null>('void *nft_ctx_new(uint32_t flags)'),
+    destroy: library.bind<(context: Context) => void>('void nft_ctx_free(void *context)'),
+    bufferOutput: library.bind<(context: Context) => number>('int nft_ctx_buffer_output(void *context)'),
+    bufferError: library.bind<(context: Context) => number>('int nft_ctx_buffer_error(void *context)'),
+    setOutputFlags: library.bind<(context: Context, flags: number) => void>(
+      'void nft_ctx_output_set_flags(void *context, unsigned int flags)',
+    ),
+    run: library.bind<(context: Context, command: string) => number>(
+      'int nft_run_cmd_from_buffer(void *context, const char *command)',
+    ),
+    output: library.bind<(context: Context) => string | null>('const char *nft_ctx_get_output_buffer(void *context)'),
+    error: library.bind<(context: Context) => string | null>('const char *nft_ctx_get_error_buffer(void *context)'),
+  };
+}
+
+let bound: ReturnType<typeof bindNftables> | null = null;
+
+function nftables(): ReturnType<typeof bindNftables> {
+  if (bound !== null) return bound;
+  const library = loadLibrary('libnftables.so.1');
+  if (library === null) {
+    throw new KernelError('dlopen', 'ENOENT', 'libnftables.so.1', 'libnftables is not installed');
+  }
+  bound = bindNftables(library);
+  return bound;
+}
