@@ -34,14 +34,20 @@ export async function unpackBlob(job: UnpackJob, files: FileCalls, control: JobC
     });
     reader.finish();
     writer.finish();
-    // A layer is durable when it is committed; syncing its thousands of files one by one would take ten times as long.
-    files.syncFilesystem(job.root);
-  } catch (error) {
-    throw errnoCodeOf(error) === null ? error : layerFault('write', '', error);
+    sync(job.root, files);
   } finally {
     writer.abandon();
   }
   return { diffId: `sha256:${hash.digest('hex')}`, sizeBytes: writer.sizeBytes, warnings: writer.warnings };
+}
+
+/** A layer is durable when it is committed; syncing its thousands of files one by one would take ten times as long. */
+function sync(root: string, files: FileCalls): void {
+  try {
+    files.syncFilesystem(root);
+  } catch (error) {
+    throw layerFault('sync', '', error);
+  }
 }
 
 async function eachPlainChunk(path: string, control: JobControl, take: (chunk: Buffer) => void): Promise<void> {

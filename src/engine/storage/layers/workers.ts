@@ -46,7 +46,7 @@ export class LayerWorkers implements AsyncDisposable {
 
   /**
    * Runs a job and settles when it has ended: an abort asks it to stop, and the promise rejects with the signal's
-   * reason only when the worker has let go of the files.
+   * reason only when the worker has let go of the files, even if it was done by then.
    */
   async run(job: LayerJob, options: JobOptions = {}): Promise<Outcome> {
     const { signal } = options;
@@ -67,7 +67,7 @@ export class LayerWorkers implements AsyncDisposable {
     this.#dispatch();
     try {
       const outcome = await promise;
-      if (outcome.kind === 'cancelled') signal?.throwIfAborted();
+      signal?.throwIfAborted();
       return outcome;
     } finally {
       signal?.removeEventListener('abort', onAbort);
