@@ -116,7 +116,7 @@ export class LayerWriter implements TarSink {
       this.#describe('', entry);
       return;
     }
-    this.#ensureDirectory(parentOf(path));
+    this.#ensureDirectory(parentOf(path), { call: callOf(entry), path });
     const existing = this.#at('lstat', path, () => this.#tree.lstat(path));
     const merges = existing?.type === 'directory' && entry.type === 'directory';
     // A hard link to itself would delete its only name.
@@ -137,10 +137,10 @@ export class LayerWriter implements TarSink {
         this.#file = { fd: this.#at('open', path, () => this.#tree.create(path)), path, entry };
         return;
       case 'hardlink':
-        this.#link(path, confine(entry.linkName));
+        this.#link(path, entry);
         return;
       case 'symlink':
-        this.#at('symlink', path, () => this.#tree.symlink(entry.linkName, path));
+        this.#at(callOf(entry), path, () => this.#tree.symlink(entry.linkName, path));
         if (this.#form === 'overlay') this.#sizeBytes += entry.linkName.length;
         break;
       case 'character':
@@ -165,13 +165,13 @@ export class LayerWriter implements TarSink {
     this.#at('mknod', path, () => this.#tree.mknod(path, kind | entry.mode, device));
   }
 
-  #link(path: ByteString, target: ByteString): void {
+  #link(path: ByteString, entry: TarEntry): void {
     try {
-      this.#tree.link(target, path);
+      this.#tree.link(confine(entry.linkName), path);
     } catch (error) {
       const code = errnoCodeOf(error);
       if (this.#form === 'overlay' && (code === 'ENOENT' || code === 'ENOTDIR')) throw new NeedsParents();
-      throw layerFault(`link /${readable(target)}`, path, error);
+      throw layerFault(callOf(entry), path, error);
     }
   }
 
@@ -232,8 +232,9 @@ export class LayerWriter implements TarSink {
     }
   }
 
-  #ensureDirectory(path: ByteString): void {
-    this.#at('mkdir', path, () => {
+  /** `blame`: the step that is named when it fails; dockerd finds out only then that a file stands in the way. */
+  #ensureDirectory(path: ByteString, blame = { call: 'mkdir', path }): void {
+    this.#at(blame.call, blame.path, () => {
       try {
         this.#tree.ensureDirectory(path);
       } catch (error) {
@@ -275,5 +276,23 @@ export class LayerWriter implements TarSink {
 
   #warn(text: string): void {
     if (this.#warnings.length < MAX_WARNINGS) this.#warnings.push(text);
+  }
+}
+
+/** The system call that makes an entry, as Go's errors name it. */
+function callOf(entry: TarEntry): string {
+  switch (entry.type) {
+    case 'file':
+      return 'open';
+    case 'directory':
+      return 'mkdir';
+    case 'symlink':
+      return `symlink ${readable(entry.linkName)}`;
+    case 'hardlink':
+      return `link /${readable(confine(entry.linkName))}`;
+    case 'character':
+    case 'block':
+    case 'fifo':
+      return 'mknod';
   }
 }
