@@ -9,7 +9,7 @@ export interface OpenSandbox extends Sandbox, Disposable {}
 
 /** Makes a network namespace with its loopback link up, IPv6 off. Leaves nothing behind on failure. */
 export function createSandbox(kernel: Kernel, sysctls: Sysctls, netnsPath: string): OpenSandbox {
-  kernel.namespaces.createNetns(netnsPath);
+  createFresh(kernel, netnsPath);
   try {
     const sandbox = openSandbox(kernel, netnsPath);
     try {
@@ -24,6 +24,17 @@ export function createSandbox(kernel: Kernel, sysctls: Sysctls, netnsPath: strin
   } catch (error) {
     removeAfterFailure(kernel, netnsPath);
     throw error;
+  }
+}
+
+/** A file that is there already is what a failed clean-up left of the same container's last run. */
+function createFresh({ namespaces }: Kernel, netnsPath: string): void {
+  try {
+    namespaces.createNetns(netnsPath);
+  } catch (error) {
+    if (!(error instanceof KernelError) || error.code !== 'EEXIST') throw error;
+    namespaces.removeNetns(netnsPath);
+    namespaces.createNetns(netnsPath);
   }
 }
 
