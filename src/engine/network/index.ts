@@ -27,7 +27,6 @@ import type { Sysctls } from './sysctl.ts';
 import type { Networks } from './types.ts';
 
 export { DEFAULT_ADDRESS_POOLS } from './pools.ts';
-export type { AddressPoolBlock } from './pools.ts';
 export type { DefaultBridgeWish } from './predefined.ts';
 
 /** What the room is given to work with. */
