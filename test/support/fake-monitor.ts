@@ -233,6 +233,7 @@ class FakeSession implements AttachSession {
   readonly #leave: () => void;
   readonly #piped = Promise.withResolvers<OutputSink | null>();
   readonly #done = Promise.withResolvers<void>();
+  readonly #gone = Promise.withResolvers<void>();
   #last: Promise<void> = Promise.resolve();
 
   constructor(hooks: {
@@ -248,6 +249,7 @@ class FakeSession implements AttachSession {
         callback();
       },
     });
+    this.#done.promise.catch(() => undefined);
     this.#leave = () => hooks.onLeave(this);
   }
 
@@ -256,9 +258,13 @@ class FakeSession implements AttachSession {
     return this.#done.promise;
   }
 
-  /** Output waits until it is known where to. */
+  /** Output waits until it is known where to. A sink that fails ends this session only. */
   take(stream: OutputStream, text: string): Promise<void> {
-    this.#last = this.#last.then(async () => (await this.#piped.promise)?.write(stream, Buffer.from(text)));
+    const delivered = this.#last.then(async () => (await this.#piped.promise)?.write(stream, Buffer.from(text)));
+    this.#last = Promise.race([delivered, this.#gone.promise]).catch((error: unknown) => {
+      this.#done.reject(error);
+      this.#leave();
+    });
     return this.#last;
   }
 
@@ -268,6 +274,7 @@ class FakeSession implements AttachSession {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#piped.resolve(null);
+    this.#gone.resolve();
     this.#leave();
     this.finish();
     this.stdin.destroy();
