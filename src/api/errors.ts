@@ -1,0 +1,54 @@
+import { EngineError, type ErrorKind, messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+
+/** Docker's status for each kind of error. A new kind does not compile until it has one. */
+const STATUS = {
+  'not-found': 404,
+  'invalid-argument': 400,
+  conflict: 409,
+  forbidden: 403,
+  unauthorized: 401,
+  unavailable: 503,
+  'not-implemented': 501,
+  'data-loss': 500,
+  internal: 500,
+} as const satisfies Record<ErrorKind, number>;
+
+/** The HTTP status for what was thrown. */
+export function statusOf(thrown: unknown): number {
+  return thrown instanceof EngineError ? STATUS[thrown.kind] : 500;
+}
+
+/** Docker's error body. */
+export function errorBody(message: string): { readonly message: string } {
+  return { message };
+}
+
+/** How an error is told once a stream has begun: older clients read `error`, newer ones `errorDetail`. */
+export function inBandError(thrown: unknown): JsonError {
+  const message = messageOf(thrown);
+  return { errorDetail: { message }, error: message };
+}
+
+export interface JsonError {
+  readonly errorDetail: { readonly message: string };
+  readonly error: string;
+}
+
+/** Writes down what the client does not see: faults of ours with their stack, and what failed while cleaning up. */
+export function logFailure(logger: Logger, request: string, thrown: unknown): void {
+  const failures = thrown instanceof EngineError ? thrown.cleanupFailures : [];
+  if (failures.length > 0) {
+    logger.warn('clean-up after a failed request failed too', {
+      request,
+      error: messageOf(thrown),
+      failures: failures.map(messageOf),
+    });
+  }
+  if (statusOf(thrown) < 500) return;
+  const cause = thrown instanceof Error ? thrown.cause : undefined;
+  logger.error(`Handler for ${request} returned error: ${messageOf(thrown)}`, {
+    ...(cause === undefined ? {} : { cause: messageOf(cause) }),
+    ...(thrown instanceof EngineError || !(thrown instanceof Error) ? {} : { stack: thrown.stack }),
+  });
+}

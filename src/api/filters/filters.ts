@@ -1,0 +1,93 @@
+import { InvalidArgumentError } from '../../base/errors.ts';
+import type { Query } from '../query.ts';
+
+/**
+ * Docker's `filters` parameter: `{"label":{"a=b":true}}` (Go clients) or `{"label":["a=b"]}` (docker-py and others).
+ * Empty means none.
+ */
+export class Filters {
+  readonly #values: ReadonlyMap<string, readonly string[]>;
+
+  private constructor(values: ReadonlyMap<string, readonly string[]>) {
+    this.#values = values;
+  }
+
+  /** Reads and checks the parameter; InvalidArgumentError for bad JSON and for names not in `accepted`. */
+  static from(query: Query, accepted: readonly string[] | null): Filters {
+    const text = query.text('filters');
+    const values = text.trim() === '' ? new Map<string, readonly string[]>() : parse(text);
+    if (accepted !== null) {
+      for (const name of values.keys()) {
+        if (!accepted.includes(name)) throw new InvalidArgumentError(`invalid filter '${name}'`);
+      }
+    }
+    return new Filters(values);
+  }
+
+  get(name: string): readonly string[] {
+    return this.#values.get(name) ?? [];
+  }
+
+  has(name: string): boolean {
+    return this.get(name).length > 0;
+  }
+
+  /** True when there is no such filter, or one of its values satisfies the test. */
+  any(name: string, test: (value: string) => boolean): boolean {
+    const values = this.get(name);
+    return values.length === 0 || values.some(test);
+  }
+
+  /** `true`/`1`/`false`/`0` as Docker reads them; null when absent. */
+  boolean(name: string): boolean | null {
+    const values = this.get(name);
+    if (values.length === 0) return null;
+    const isTrue = values.some((value) => value === '1' || value === 'true');
+    const isFalse = values.some((value) => value === '0' || value === 'false');
+    if (isTrue === isFalse) {
+      throw new InvalidArgumentError(`invalid filter '${name}=[${values.join(' ')}]'`);
+    }
+    return isTrue;
+  }
+
+  /** Docker's label rule: every `key` or `key=value` must hold. */
+  matchLabels(labels: Readonly<Record<string, string>>): boolean {
+    return (
+      this.get('label').every((wish) => hasLabel(labels, wish)) &&
+      !this.get('label!').some((wish) => hasLabel(labels, wish))
+    );
+  }
+}
+
+function hasLabel(labels: Readonly<Record<string, string>>, wish: string): boolean {
+  const equals = wish.indexOf('=');
+  const key = equals < 0 ? wish : wish.slice(0, equals);
+  const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
+  return value !== undefined && (equals < 0 || value === wish.slice(equals + 1));
+}
+
+function parse(text: string): Map<string, readonly string[]> {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new InvalidArgumentError('invalid filter');
+  }
+  const values = new Map<string, readonly string[]>();
+  if (json === null) return values;
+  if (typeof json !== 'object' || Array.isArray(json)) throw new InvalidArgumentError('invalid filter');
+  for (const [name, given] of Object.entries(json as Record<string, unknown>)) values.set(name, valuesOf(given));
+  return values;
+}
+
+function valuesOf(given: unknown): readonly string[] {
+  if (given === null) return [];
+  if (Array.isArray(given)) {
+    if (given.every((value) => typeof value === 'string')) return given;
+  } else if (typeof given === 'object') {
+    const entries = Object.entries(given as Record<string, unknown>);
+    // Docker's clients write `false` for nothing; the presence of the key is what counts.
+    if (entries.every(([, value]) => typeof value === 'boolean')) return entries.map(([value]) => value);
+  }
+  throw new InvalidArgumentError('invalid filter');
+}

@@ -1,0 +1,128 @@
+import { chmod, chown, lstat, mkdir, readFile, unlink } from 'node:fs/promises';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { ConflictError, InvalidArgumentError, errnoCodeOf } from '../../base/errors.ts';
+
+/** Where to listen. */
+export type ListenTarget =
+  /** Mode 0660 and owned by `group` when the host has it. A dead socket file is replaced, a live one is an error. */
+  | { readonly kind: 'unix'; readonly path: string; readonly group: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  /** A listening socket that was handed in (socket activation); its file is never touched. */
+  | { readonly kind: 'fd'; readonly fd: number };
+
+/** One listening socket. */
+export interface Listener {
+  /** Where it really listens (the port, when 0 was asked). */
+  readonly address: string;
+  /** Takes no more connections, and the socket file away when it was made here. */
+  close(): Promise<void>;
+}
+
+const SOCKET_MODE = 0o660;
+
+/** Listens; `onConnection` gets sockets whose halves close one by one. ConflictError when somebody listens already. */
+export async function listen(target: ListenTarget, onConnection: (socket: Socket) => void): Promise<Listener> {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, onConnection);
+  if (target.kind === 'unix') await clearStale(target.path);
+  try {
+    await start(server, target);
+  } catch (error) {
+    throw errnoCodeOf(error) === 'EADDRINUSE' ? inUse(target) : error;
+  }
+  server.on('error', () => undefined);
+  if (target.kind === 'unix') await protect(target);
+  return {
+    address: addressOf(server, target),
+    close: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      // Connections are the caller's to end: do not wait for them here.
+      await Promise.race([closed, Promise.resolve()]);
+      if (target.kind === 'unix') await unlink(target.path).catch(() => undefined);
+    },
+  };
+}
+
+function start(server: Server, target: ListenTarget): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.once('listening', () => {
+      server.removeListener('error', reject);
+      resolve();
+    });
+    const backlog = 4096;
+    switch (target.kind) {
+      case 'unix': {
+        // Nobody may connect between bind and chmod.
+        const before = process.umask(0o177);
+        try {
+          server.listen({ path: target.path, backlog });
+        } finally {
+          process.umask(before);
+        }
+        return;
+      }
+      case 'tcp':
+        server.listen({ host: target.host, port: target.port, backlog });
+        return;
+      case 'fd':
+        server.listen({ fd: target.fd });
+    }
+  });
+}
+
+/** Removes a socket file that nobody answers on; a file of another kind is not ours to remove. */
+async function clearStale(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const stat = await lstat(path).catch(() => null);
+  if (stat === null) return;
+  if (!stat.isSocket())
+    throw new InvalidArgumentError(`can't create unix socket ${path}: file exists and is not a socket`);
+  if (await answers(path)) throw inUse({ kind: 'unix', path, group: '' });
+  await unlink(path);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createConnection({ path });
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    // A full backlog (EAGAIN) is a live server too.
+    probe.once('error', (error) => resolve(errnoCodeOf(error) === 'EAGAIN'));
+  });
+}
+
+async function protect(target: { readonly path: string; readonly group: string }): Promise<void> {
+  await chmod(target.path, SOCKET_MODE);
+  const gid = await groupId(target.group);
+  if (gid !== null && process.getuid?.() === 0) await chown(target.path, 0, gid);
+}
+
+/** The group's number from /etc/group (or the number itself); null when there is none. */
+async function groupId(group: string): Promise<number | null> {
+  if (group === '') return null;
+  if (/^\d+$/.test(group)) return Number(group);
+  const lines = (await readFile('/etc/group', 'utf8').catch(() => '')).split('\n');
+  const gid = lines.map((line) => line.split(':')).find(([name]) => name === group)?.[2];
+  return gid === undefined ? null : Number(gid);
+}
+
+function inUse(target: ListenTarget): ConflictError {
+  switch (target.kind) {
+    case 'unix':
+      return new ConflictError(`can't create unix socket ${target.path}: address already in use`);
+    case 'tcp':
+      return new ConflictError(`listen tcp ${target.host}:${String(target.port)}: bind: address already in use`);
+    case 'fd':
+      return new ConflictError(`listen on fd ${String(target.fd)}: address already in use`);
+  }
+}
+
+function addressOf(server: Server, target: ListenTarget): string {
+  const address = server.address();
+  if (typeof address === 'string') return `unix://${address}`;
+  if (address === null) return target.kind === 'fd' ? `fd://${String(target.fd)}` : '';
+  return `tcp://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${String(address.port)}`;
+}

@@ -1,0 +1,97 @@
+/** Wait, attach and logs: what answers with a stream. */
+import { InvalidArgumentError } from '../../base/errors.ts';
+import type { ContainerView, WaitCondition } from '../../engine/index.ts';
+import { param, type Context } from '../context.ts';
+import type { Route } from '../router.ts';
+import { runHijacked } from '../stream/hijack.ts';
+import { encodeLogs } from '../stream/mux.ts';
+
+export const CONTAINER_STREAM_ROUTES: readonly Route[] = [
+  { method: 'POST', pattern: '/containers/{id}/wait', handle: wait },
+  { method: 'POST', pattern: '/containers/{id}/attach', handle: attach, takesOver: true },
+  { method: 'GET', pattern: '/containers/{id}/logs', handle: logs },
+];
+
+const WAIT_CONDITIONS: readonly WaitCondition[] = ['not-running', 'next-exit', 'removed'];
+
+/** The field goes out before anything is awaited: clients send `start` only when they have seen it. */
+async function wait(context: Context): Promise<void> {
+  const { engine, query, reply, signal } = context;
+  const given = query.text('condition');
+  const condition = given === '' ? 'not-running' : WAIT_CONDITIONS.find((known) => known === given);
+  if (condition === undefined) throw new InvalidArgumentError(`invalid condition: ${JSON.stringify(given)}`);
+  const { result } = engine.containers.wait(param(context, 'id'), condition, signal);
+  // An exit may come before we listen: a rejection must not be nobody's.
+  result.catch(() => undefined);
+  const stream = reply.stream(200, 'application/json');
+  const { exitCode, error } = await result;
+  const document = { StatusCode: exitCode, ...(error === null ? {} : { Error: { Message: error } }) };
+  void stream.write(Buffer.from(`${JSON.stringify(document)}\n`));
+  stream.end();
+}
+
+async function attach(context: Context): Promise<void> {
+  const { engine, query } = context;
+  const attachment = await engine.containers.attach(param(context, 'id'), {
+    stdin: query.boolean('stdin'),
+    stdout: query.boolean('stdout'),
+    stderr: query.boolean('stderr'),
+    logs: query.boolean('logs'),
+    stream: query.boolean('stream'),
+    // Given and empty is "none", which the CLI never sends; dockerd takes it for the default.
+    detachKeys: query.textOrNull('detachKeys'),
+  });
+  await runHijacked(context, attachment, { stdin: query.boolean('stdin') });
+}
+
+async function logs(context: Context): Promise<void> {
+  const { engine, query, reply, signal, version } = context;
+  const [stdout, stderr] = [query.boolean('stdout'), query.boolean('stderr')];
+  if (!stdout && !stderr) throw new InvalidArgumentError('Bad parameters: you must choose at least one stream');
+  const container = engine.containers.get(param(context, 'id'));
+  const { terminal, batches } = engine.containers.logs(container.id, {
+    stdout,
+    stderr,
+    follow: query.boolean('follow'),
+    tail: tailOf(query.text('tail')),
+    since: query.time('since'),
+    until: query.time('until'),
+    signal,
+  });
+  const format = {
+    terminal,
+    timestamps: query.boolean('timestamps'),
+    details: query.boolean('details') ? detailsOf(container) : '',
+  };
+  const multiplexed = terminal || version.before('1.42') ? 'raw' : 'multiplexed';
+  const stream = reply.stream(200, `application/vnd.docker.${multiplexed}-stream`);
+  for await (const batch of batches) {
+    for (const bytes of encodeLogs(batch, format)) await stream.write(bytes);
+  }
+  stream.end();
+}
+
+/** `all`, '' and whatever is no number mean everything; so do negative ones. */
+function tailOf(text: string): number | null {
+  const lines = /^-?\d+$/.test(text) ? Number(text) : -1;
+  return lines < 0 ? null : lines;
+}
+
+/** `details=1`: what `--log-opt labels=…` and `env=…` select, as `k=v,k=v `. */
+function detailsOf({ spec, logOptions }: ContainerView): string {
+  const pairs: string[] = [];
+  for (const name of namesOf(logOptions['labels'])) {
+    const value = spec.labels[name];
+    if (value !== undefined) pairs.push(`${encodeURIComponent(name)}=${encodeURIComponent(value)}`);
+  }
+  const env = new Map(spec.env.map((line) => [line.split('=', 1)[0] ?? '', line.slice(line.indexOf('=') + 1)]));
+  for (const name of namesOf(logOptions['env'])) {
+    const value = env.get(name);
+    if (value !== undefined) pairs.push(`${encodeURIComponent(name)}=${encodeURIComponent(value)}`);
+  }
+  return `${pairs.sort().join(',')} `;
+}
+
+function namesOf(list: string | undefined): readonly string[] {
+  return list === undefined || list === '' ? [] : list.split(',');
+}

@@ -1,0 +1,148 @@
+import { InvalidArgumentError, NotImplementedError } from '../../base/errors.ts';
+import { param, type Context } from '../context.ts';
+import { CONTAINER_FILTERS, selectContainers } from '../filters/containers.ts';
+import { Filters } from '../filters/filters.ts';
+import { parseGoInteger } from '../query.ts';
+import type { Route } from '../router.ts';
+import { checkContentType, readText, parseJson } from '../wire/body.ts';
+import { CREATE_REQUEST } from '../wire/container-config.ts';
+import { inspectDocument } from '../wire/container-inspect.ts';
+import { listRow } from '../wire/container-list.ts';
+import { createOrderOf } from '../wire/create-request.ts';
+import { decodeAs } from '../wire/go-struct.ts';
+import { isCurrentReference, networkLookup } from '../wire/lookups.ts';
+import { parsePlatform } from '../wire/platform.ts';
+
+export const CONTAINER_ROUTES: readonly Route[] = [
+  { method: 'GET', pattern: '/containers/json', handle: list },
+  { method: 'POST', pattern: '/containers/create', handle: create },
+  { method: 'GET', pattern: '/containers/{id}/json', handle: inspect },
+  { method: 'POST', pattern: '/containers/{id}/start', handle: start },
+  { method: 'POST', pattern: '/containers/{id}/stop', handle: stop },
+  { method: 'POST', pattern: '/containers/{id}/restart', handle: restart },
+  { method: 'POST', pattern: '/containers/{id}/kill', handle: kill },
+  { method: 'POST', pattern: '/containers/{id}/pause', handle: pause },
+  { method: 'POST', pattern: '/containers/{id}/unpause', handle: unpause },
+  { method: 'POST', pattern: '/containers/{id}/rename', handle: rename },
+  { method: 'POST', pattern: '/containers/{id}/resize', handle: resize },
+  { method: 'DELETE', pattern: '/containers/{id}', handle: remove },
+];
+
+/** Longest body of `start` that dockerd lets pass (`{}`, `null` with spaces): from 1.24 it takes no HostConfig there. */
+const MAX_START_BODY_BYTES = 7;
+
+async function list({ engine, query, version, clock, reply }: Context): Promise<void> {
+  const filters = Filters.from(query, CONTAINER_FILTERS);
+  const limit = query.integer('limit') ?? 0;
+  const views = selectContainers(engine, filters, { all: query.boolean('all'), limit: limit > 0 ? limit : null });
+  const facts = {
+    version,
+    now: clock.now(),
+    findNetwork: networkLookup(engine),
+    isCurrentReference: isCurrentReference(engine),
+  };
+  const withSizes = query.boolean('size');
+  const rows = await Promise.all(
+    views.map(async (view) =>
+      listRow(view, { ...facts, sizes: withSizes ? await engine.containers.sizes(view.id) : null }),
+    ),
+  );
+  reply.json(200, rows);
+}
+
+async function create(context: Context): Promise<void> {
+  const { engine, query, version, reply, body } = context;
+  checkContentType(context);
+  const text = await readText(body);
+  if (text.trim() === '') throw new InvalidArgumentError('invalid JSON: got EOF while reading request body');
+  const request = decodeAs(CREATE_REQUEST, parseJson(text) ?? {});
+  const platform = version.before('1.41') ? null : parsePlatform(query.text('platform'));
+  const order = createOrderOf(request, version, platform);
+  const { id, warnings } = await engine.containers.create({
+    name: query.textOrNull('name'),
+    spec: order.spec,
+    frontDocument: order.frontDocument,
+  });
+  reply.json(201, { Id: id, Warnings: [...order.warnings, ...warnings] });
+}
+
+async function inspect(context: Context): Promise<void> {
+  const { engine, query, version, reply } = context;
+  const view = engine.containers.get(param(context, 'id'));
+  const document = inspectDocument(view, {
+    version,
+    findNetwork: networkLookup(engine),
+    storage: await engine.containers.describeStorage(view.id),
+    sizes: query.boolean('size') ? await engine.containers.sizes(view.id) : null,
+  });
+  reply.json(200, document);
+}
+
+async function start(context: Context): Promise<void> {
+  const { engine, reply, body } = context;
+  const text = await readText(body);
+  if (text.length > MAX_START_BODY_BYTES) {
+    throw new InvalidArgumentError(
+      'starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24',
+    );
+  }
+  const hasStarted = await engine.containers.start(param(context, 'id'));
+  reply.send(hasStarted ? 204 : 304);
+}
+
+async function stop(context: Context): Promise<void> {
+  const hasStopped = await context.engine.containers.stop(param(context, 'id'), stopOptions(context));
+  context.reply.send(hasStopped ? 204 : 304);
+}
+
+async function restart(context: Context): Promise<void> {
+  await context.engine.containers.restart(param(context, 'id'), stopOptions(context));
+  context.reply.send(204);
+}
+
+function stopOptions({ query, version }: Context): {
+  readonly signal: string | null;
+  readonly timeoutSeconds: number | null;
+} {
+  const signal = version.before('1.42') ? null : query.textOrNull('signal');
+  return { signal, timeoutSeconds: query.integer('t') };
+}
+
+async function kill(context: Context): Promise<void> {
+  await context.engine.containers.kill(param(context, 'id'), context.query.textOrNull('signal') ?? 'SIGKILL');
+  context.reply.send(204);
+}
+
+async function pause(context: Context): Promise<void> {
+  await context.engine.containers.pause(param(context, 'id'));
+  context.reply.send(204);
+}
+
+async function unpause(context: Context): Promise<void> {
+  await context.engine.containers.unpause(param(context, 'id'));
+  context.reply.send(204);
+}
+
+async function rename(context: Context): Promise<void> {
+  await context.engine.containers.rename(param(context, 'id'), context.query.text('name'));
+  context.reply.send(204);
+}
+
+async function resize(context: Context): Promise<void> {
+  await context.engine.containers.resize(param(context, 'id'), sizeOfQuery(context));
+  context.reply.send(200);
+}
+
+/** `h` and `w`, of containers and execs; both must be numbers. */
+export function sizeOfQuery({ query }: Context): { readonly height: number; readonly width: number } {
+  return { height: parseGoInteger(query.text('h')), width: parseGoInteger(query.text('w')) };
+}
+
+async function remove(context: Context): Promise<void> {
+  const { engine, query, reply } = context;
+  if (query.boolean('link')) {
+    throw new NotImplementedError('links are not supported by this version of moored');
+  }
+  await engine.containers.remove(param(context, 'id'), { force: query.boolean('force'), volumes: query.boolean('v') });
+  reply.send(204);
+}

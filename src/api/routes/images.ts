@@ -1,0 +1,93 @@
+import { InvalidArgumentError } from '../../base/errors.ts';
+import type { ImageFilter } from '../../engine/index.ts';
+import { param, type Context } from '../context.ts';
+import { Filters } from '../filters/filters.ts';
+import type { Route } from '../router.ts';
+import { sharedBytesOf } from '../wire/disk-usage.ts';
+import { historyRow, imageDocument, imageRow, removalRow } from '../wire/image.ts';
+
+export const IMAGE_ROUTES: readonly Route[] = [
+  { method: 'GET', pattern: '/images/json', handle: list },
+  { method: 'GET', pattern: '/images/{name*}/json', handle: inspect },
+  { method: 'GET', pattern: '/images/{name*}/history', handle: history },
+  { method: 'POST', pattern: '/images/{name*}/tag', handle: tag },
+  { method: 'DELETE', pattern: '/images/{name*}', handle: remove },
+];
+
+const LIST_FILTERS = ['before', 'dangling', 'label', 'label!', 'reference', 'since', 'until'];
+
+async function list({ engine, query, version, reply }: Context): Promise<void> {
+  const filters = Filters.from(query, LIST_FILTERS);
+  const filter = imageFilterOf(filters, query.boolean('all'));
+  // The parameter of before 1.41.
+  const name = version.before('1.41') ? query.textOrNull('filter') : null;
+  const images = await engine.images.list(
+    name === null ? filter : { ...filter, references: [...filter.references, name] },
+  );
+  const containers = engine.containers.list();
+  const wantsShared = query.boolean('shared-size');
+  const all = wantsShared ? await engine.images.list(EVERY_IMAGE) : [];
+  const kept = images.filter(
+    ({ config }) => !(filters.get('label!').length > 0) || filters.matchLabels(config.config?.Labels ?? {}),
+  );
+  reply.json(
+    200,
+    kept.map((image) =>
+      imageRow(image, {
+        version,
+        containers: version.before('1.51') ? -1 : containers.filter(({ imageId }) => imageId === image.id).length,
+        sharedBytes: wantsShared ? sharedBytesOf(image, all) : -1,
+      }),
+    ),
+  );
+}
+
+const EVERY_IMAGE: ImageFilter = {
+  all: true,
+  references: [],
+  dangling: null,
+  labels: [],
+  before: null,
+  since: null,
+};
+
+/** Docker's filters in the engine's words. */
+function imageFilterOf(filters: Filters, all: boolean): ImageFilter {
+  if (filters.has('until')) {
+    throw new InvalidArgumentError("filter 'until' is not supported by this version of moored");
+  }
+  return {
+    all,
+    references: filters.get('reference'),
+    dangling: filters.boolean('dangling'),
+    labels: filters.get('label'),
+    before: filters.get('before')[0] ?? null,
+    since: filters.get('since')[0] ?? null,
+  };
+}
+
+async function inspect(context: Context): Promise<void> {
+  const { engine, version, reply } = context;
+  const image = engine.images.get(param(context, 'name'));
+  const { storageDriver } = await engine.system.info();
+  reply.json(200, imageDocument(image, { version, storageDriver }));
+}
+
+function history(context: Context): void {
+  context.reply.json(200, context.engine.images.history(param(context, 'name')).map(historyRow));
+}
+
+function tag(context: Context): void {
+  const { engine, query, reply } = context;
+  engine.images.tag(param(context, 'name'), query.text('repo'), query.textOrNull('tag'));
+  reply.send(201);
+}
+
+async function remove(context: Context): Promise<void> {
+  const { engine, query, reply } = context;
+  const removals = await engine.images.remove(param(context, 'name'), {
+    force: query.boolean('force'),
+    prune: !query.boolean('noprune'),
+  });
+  reply.json(200, removals.map(removalRow));
+}

@@ -1,0 +1,86 @@
+import { InvalidArgumentError } from '../../base/errors.ts';
+import type { Context } from '../context.ts';
+import { Filters } from '../filters/filters.ts';
+import { eventMatcher, EVENT_FILTERS } from '../filters/events.ts';
+import type { Route } from '../router.ts';
+import { AUTH_CONFIG, registryAuthOf } from '../wire/auth.ts';
+import { requireJson } from '../wire/body.ts';
+import { diskUsageDocument } from '../wire/disk-usage.ts';
+import { eventLine } from '../wire/event.ts';
+import { infoDocument, versionDocument } from '../wire/system.ts';
+
+export const SYSTEM_ROUTES: readonly Route[] = [
+  { method: 'GET', pattern: '/_ping', handle: ping },
+  { method: 'HEAD', pattern: '/_ping', handle: ping },
+  { method: 'GET', pattern: '/version', handle: version },
+  { method: 'GET', pattern: '/info', handle: info },
+  { method: 'POST', pattern: '/auth', handle: auth },
+  { method: 'GET', pattern: '/events', handle: events },
+  { method: 'GET', pattern: '/system/df', handle: diskUsage },
+];
+
+function ping({ reply }: Context): void {
+  // "2" would promise BuildKit's /session and /grpc.
+  reply.fields.set('Builder-Version', '1');
+  reply.fields.set('Swarm', 'inactive');
+  reply.fields.set('Cache-Control', 'no-cache, no-store, must-revalidate');
+  reply.fields.set('Pragma', 'no-cache');
+  reply.send(200, 'OK', 'text/plain; charset=utf-8');
+}
+
+async function version({ engine, build, reply }: Context): Promise<void> {
+  reply.json(200, versionDocument(await engine.system.info(), build));
+}
+
+async function info({ engine, clock, build, version: apiVersion, reply }: Context): Promise<void> {
+  const images = await engine.images.list({
+    all: true,
+    references: [],
+    dangling: null,
+    labels: [],
+    before: null,
+    since: null,
+  });
+  const document = infoDocument(await engine.system.info(), {
+    containers: engine.containers.list(),
+    imageCount: images.length,
+    eventFollowers: engine.events.followerCount,
+    now: clock.now(),
+    version: apiVersion,
+    build,
+    networkDrivers: [...new Set(engine.networks.list().map(({ driver }) => driver))].sort(),
+    volumeDrivers: ['local'],
+  });
+  reply.json(200, document);
+}
+
+async function auth(context: Context): Promise<void> {
+  const { engine, reply, signal } = context;
+  const config = await requireJson(context, AUTH_CONFIG);
+  const token = await engine.images.authenticate(config.serveraddress ?? '', registryAuthOf(config) ?? {}, signal);
+  reply.json(200, { Status: 'Login Succeeded', IdentityToken: token });
+}
+
+async function events({ engine, query, reply, signal }: Context): Promise<void> {
+  const filters = Filters.from(query, EVENT_FILTERS);
+  const since = query.time('since');
+  const until = query.time('until');
+  if (since !== null && until !== null && since > until) {
+    throw new InvalidArgumentError(
+      `\`since\` time (${query.text('since')}) cannot be after \`until\` time (${query.text('until')})`,
+    );
+  }
+  const followed = engine.events.subscribe({ since, until, matches: eventMatcher(filters), signal });
+  const stream = reply.stream(200, 'application/json');
+  for await (const event of followed) {
+    await stream.write(Buffer.from(eventLine(event)));
+  }
+  stream.end();
+}
+
+async function diskUsage({ engine, query, version: apiVersion, clock, reply }: Context): Promise<void> {
+  const types = query.all('type');
+  const unknown = types.find((type) => !['container', 'image', 'volume', 'build-cache'].includes(type));
+  if (unknown !== undefined) throw new InvalidArgumentError(`unknown object type: ${unknown}`);
+  reply.json(200, await diskUsageDocument(engine, { types, version: apiVersion, now: clock.now() }));
+}

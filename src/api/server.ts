@@ -1,0 +1,108 @@
+/**
+ * The REST front: Docker's Engine API over the engine's facade. It translates and holds no logic: a handler decodes,
+ * calls one verb, encodes. It may see `engine/index.ts` and `base`, nothing else of ours.
+ *
+ *   http/     HTTP/1.1 over sockets: heads, bodies, replies, take-over, listeners
+ *   routes/   the table, one file a noun
+ *   wire/     Docker's JSON ↔ domain types
+ *   filters/  Docker's `filters` parameter
+ *   stream/   frames of attach and logs, JSON lines, progress
+ *   compat/   API versions
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Engine } from '../engine/index.ts';
+import type { BuildFacts } from './context.ts';
+import { Dispatcher } from './dispatch.ts';
+import { Connection } from './http/connection.ts';
+import { httpDate } from './http/date.ts';
+import { listen, type Listener, type ListenTarget } from './http/listener.ts';
+import { ROUTES } from './routes/table.ts';
+
+/** What the server needs; compose hands it in. */
+export interface ApiServerOptions {
+  readonly engine: Engine;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Constants of this build: the version goes into every response's `Server` field. */
+  readonly build: BuildFacts;
+}
+
+/** The server. It may listen on several sockets at once; all serve the same. */
+export interface ApiServer {
+  /**
+   * Listens on one more socket and returns where. ConflictError when a live server has the address,
+   * InvalidArgumentError when the path is not a socket's.
+   */
+  listen(target: ListenTarget): Promise<string>;
+  /** Requests and taken-over connections under way (for idle stop). */
+  readonly busyCount: number;
+  /**
+   * Takes no more connections, ends idle ones, aborts the signals of those under way, waits for their answers at most
+   * {@link CLOSE_GRACE_MS}, cuts what is left. Idempotent.
+   */
+  close(): Promise<void>;
+}
+
+/** How long `close` waits for answers under way. */
+const CLOSE_GRACE_MS = 2_000;
+
+export function createApiServer(options: ApiServerOptions): ApiServer {
+  return new Server(options);
+}
+
+class Server implements ApiServer {
+  readonly #dispatcher: Dispatcher;
+  readonly #clock: Clock;
+  readonly #date: () => string;
+  readonly #listeners: Listener[] = [];
+  readonly #connections = new Set<Connection>();
+  #isClosing = false;
+  #allClosed: PromiseWithResolvers<void> | null = null;
+
+  constructor(options: ApiServerOptions) {
+    this.#clock = options.clock;
+    this.#date = httpDate(options.clock);
+    this.#dispatcher = new Dispatcher(ROUTES, options);
+  }
+
+  get busyCount(): number {
+    return this.#dispatcher.busyCount;
+  }
+
+  async listen(target: ListenTarget): Promise<string> {
+    const listener = await listen(target, (socket) => {
+      if (this.#isClosing) {
+        socket.destroy();
+        return;
+      }
+      this.#connections.add(
+        new Connection(socket, {
+          clock: this.#clock,
+          date: this.#date,
+          answer: (exchange) => this.#dispatcher.answer(exchange),
+          onClose: (connection) => this.#forget(connection),
+        }),
+      );
+    });
+    this.#listeners.push(listener);
+    return listener.address;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    if (this.#connections.size === 0) return;
+    this.#allClosed ??= Promise.withResolvers<void>();
+    for (const connection of this.#connections) connection.shutDown();
+    using _deadline = this.#clock.after(CLOSE_GRACE_MS, () => {
+      for (const connection of this.#connections) connection.destroy();
+    });
+    await this.#allClosed.promise;
+  }
+
+  #forget(connection: Connection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#allClosed?.resolve();
+  }
+}

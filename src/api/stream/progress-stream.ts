@@ -1,0 +1,38 @@
+import { inBandError } from '../errors.ts';
+import type { Progress } from '../../engine/index.ts';
+import type { Reply, ReplyStream } from '../http/reply.ts';
+import { progressLine } from './progress.ts';
+
+/**
+ * The answer of long work. It begins with the first record: an error before that is an HTTP error, one after it goes
+ * into the stream, as with dockerd.
+ */
+export class ProgressStream {
+  readonly #reply: Reply;
+  #stream: ReplyStream | null = null;
+
+  constructor(reply: Reply) {
+    this.#reply = reply;
+  }
+
+  /** Runs the work with a sink for its records and ends the answer. */
+  async run(work: (progress: (record: Progress) => void) => Promise<void>): Promise<void> {
+    try {
+      await work((progress) => this.#send(progress));
+    } catch (error) {
+      if (this.#stream === null) throw error;
+      void this.#stream.write(Buffer.from(`${JSON.stringify(inBandError(error))}\r\n`));
+    }
+    this.#open().end();
+  }
+
+  /** The sink of the seam must not block: the connection buffers, and the records of a pull are few and small. */
+  #send(progress: Progress): void {
+    void this.#open().write(Buffer.from(progressLine(progress)));
+  }
+
+  #open(): ReplyStream {
+    this.#stream ??= this.#reply.stream(200, 'application/json');
+    return this.#stream;
+  }
+}
