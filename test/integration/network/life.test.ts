@@ -6,15 +6,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { newId, shortId } from '../../../src/base/ids.ts';
+import type { ContainerId } from '../../../src/base/ids.ts';
 import {
   call,
   inside,
   ipOf,
+  kernel,
   leftovers,
   netnsOf,
   NetworkRig,
   nftTables,
   publish,
+  requestFor,
   rigOptions,
   tableOf,
   unfit,
@@ -160,6 +164,16 @@ describe.skipIf(unfit !== null)(`the network room${unfit === null ? '' : ` (skip
     await rig.serve(netnsOf(next), 80, 'mine');
     expect(await call(null, '127.0.0.1', 28083)).toBe(`mine ${rig.gateway}`);
     expect(ipOf(await rig.container())).not.toBe(ipOf(next));
+  });
+
+  it('starts a container again whose last namespace could not be removed', async () => {
+    await using rig = await NetworkRig.start();
+    const id = newId<ContainerId>();
+    kernel.namespaces.createNetns(join(rig.options.netnsDirectory, shortId(id)));
+    const sandbox = await rig.networks.setUp(requestFor(id));
+    await rig.serve(sandbox.netnsPath, 80, 'again');
+    expect(await call(null, sandbox.endpoints[0]!.ipv4Address!, 80)).toBe(`again ${rig.gateway}`);
+    await rig.networks.tearDown(id, sandbox);
   });
 
   it('puts back what somebody took away: bridge and table', async () => {
