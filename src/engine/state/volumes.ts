@@ -1,6 +1,14 @@
+import type { Timestamp } from '../../base/clock.ts';
 import type { ContainerId } from '../../base/ids.ts';
-import type { VolumeRecord } from '../volumes/driver.ts';
 import type { Database, Row } from './database.ts';
+
+/** A row of table `volume`. What is in the document is the volumes room's business. */
+export interface StoredVolume {
+  readonly name: string;
+  readonly createdAt: Timestamp;
+  /** JSON. */
+  readonly document: string;
+}
 
 /** Volumes and who uses them, in the state file. */
 export class VolumeRepository {
@@ -11,23 +19,17 @@ export class VolumeRepository {
   }
 
   /** All, by name. */
-  list(): readonly VolumeRecord[] {
-    return this.#db.all('SELECT doc, created_at FROM volume ORDER BY name').map(recordOf);
+  list(): readonly StoredVolume[] {
+    return this.#db.all('SELECT name, created_at, doc FROM volume ORDER BY name').map(volumeOf);
   }
 
-  get(name: string): VolumeRecord | null {
-    const row = this.#db.get('SELECT doc, created_at FROM volume WHERE name = ?', name);
-    return row === null ? null : recordOf(row);
+  get(name: string): StoredVolume | null {
+    const row = this.#db.get('SELECT name, created_at, doc FROM volume WHERE name = ?', name);
+    return row === null ? null : volumeOf(row);
   }
 
-  insert(volume: VolumeRecord): void {
-    const { createdAt, ...rest } = volume;
-    this.#db.run(
-      'INSERT INTO volume (name, created_at, doc) VALUES (?, ?, ?)',
-      volume.name,
-      createdAt,
-      JSON.stringify(rest),
-    );
+  insert({ name, createdAt, document }: StoredVolume): void {
+    this.#db.run('INSERT INTO volume (name, created_at, doc) VALUES (?, ?, ?)', name, createdAt, document);
   }
 
   delete(name: string): void {
@@ -53,7 +55,10 @@ export class VolumeRepository {
   }
 }
 
-function recordOf(row: Row): VolumeRecord {
-  const document = JSON.parse(row['doc'] as string) as Omit<VolumeRecord, 'createdAt'>;
-  return { ...document, createdAt: row['created_at'] as VolumeRecord['createdAt'] };
+function volumeOf(row: Row): StoredVolume {
+  return {
+    name: row['name'] as string,
+    createdAt: row['created_at'] as Timestamp,
+    document: row['doc'] as string,
+  };
 }

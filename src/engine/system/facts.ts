@@ -65,7 +65,8 @@ async function osRelease(): Promise<{ readonly name: string; readonly version: s
   return { name: value('PRETTY_NAME') === '' ? 'Linux' : value('PRETTY_NAME'), version: value('VERSION_ID') };
 }
 
-async function limitsOfHost(cgroupVersion: '1' | '2'): Promise<SystemInfo['limits']> {
+/** Which limits this kernel and its mounted control groups can enforce. */
+export async function limitsOfHost(cgroupVersion: '1' | '2'): Promise<SystemInfo['limits']> {
   const [controllers, forwarding, iptables, ip6tables, swap] = await Promise.all([
     cgroupVersion === '2' ? readText('/sys/fs/cgroup/cgroup.controllers') : readText('/proc/cgroups'),
     readText('/proc/sys/net/ipv4/ip_forward'),

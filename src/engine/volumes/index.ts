@@ -8,7 +8,7 @@ import { ConflictError, InvalidArgumentError, NotFoundError } from '../../base/e
 import { KeyedLock } from '../../base/keyed-lock.ts';
 import type { Events } from '../events/types.ts';
 import type { Database } from '../state/database.ts';
-import { VolumeRepository } from '../state/volumes.ts';
+import { VolumeRepository, type StoredVolume } from '../state/volumes.ts';
 import type { VolumeDriver, VolumeRecord, Volumes } from './driver.ts';
 
 /** What the room is given to work with. */
@@ -39,14 +39,18 @@ export function createVolumes({ database, clock, events, drivers }: VolumesDepen
       throw new NotFoundError(`error looking up volume plugin ${name}: plugin "${name}" not found`);
     return driver;
   };
+  const find = (name: string): VolumeRecord | null => {
+    const stored = repository.get(name);
+    return stored === null ? null : recordOf(stored);
+  };
   const get = (name: string): VolumeRecord => {
-    const volume = repository.get(name);
+    const volume = find(name);
     if (volume === null) throw new NotFoundError(`get ${name}: no such volume`);
     return volume;
   };
 
   return {
-    list: () => repository.list(),
+    list: () => repository.list().map(recordOf),
     get,
     async create(request) {
       const name = request.name === null || request.name === '' ? anonymousName() : request.name;
@@ -54,7 +58,7 @@ export function createVolumes({ database, clock, events, drivers }: VolumesDepen
       const driver = driverOf(request.driver === null || request.driver === '' ? DEFAULT_DRIVER : request.driver);
       driver.validate(request.options);
       return lock.hold(name, async () => {
-        const existing = repository.get(name);
+        const existing = find(name);
         if (existing !== null) return sameDriver(existing, driver);
         const volume: VolumeRecord = {
           name,
@@ -65,14 +69,14 @@ export function createVolumes({ database, clock, events, drivers }: VolumesDepen
           options: request.options,
           anonymous: request.anonymous === true,
         };
-        repository.insert(volume);
+        repository.insert(storedOf(volume));
         publish('create', volume);
         return volume;
       });
     },
     async remove(name, { force }) {
       await lock.hold(name, async () => {
-        const volume = repository.get(name);
+        const volume = find(name);
         if (volume === null && force) return;
         if (volume === null) throw new NotFoundError(`get ${name}: no such volume`);
         const users = repository.usersOf(name);
@@ -91,6 +95,14 @@ export function createVolumes({ database, clock, events, drivers }: VolumesDepen
       return driverOf(volume.driver).mount(volume);
     },
   };
+}
+
+function recordOf({ createdAt, document }: StoredVolume): VolumeRecord {
+  return { ...(JSON.parse(document) as Omit<VolumeRecord, 'createdAt'>), createdAt };
+}
+
+function storedOf({ createdAt, ...rest }: VolumeRecord): StoredVolume {
+  return { name: rest.name, createdAt, document: JSON.stringify(rest) };
 }
 
 function anonymousName(): string {

@@ -1,0 +1,179 @@
+/**
+ * The composition root: the only place that names implementations. Each room gets its own options here; no room ever sees
+ * a configuration key.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createApiServer } from '../api/server.ts';
+import { SystemClock } from '../base/clock.ts';
+import { InvalidArgumentError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Config } from '../config/config.ts';
+import type { EngineContainers } from '../engine/containers/index.ts';
+import type { Engine } from '../engine/engine.ts';
+import { createEventBus } from '../engine/events/event-bus.ts';
+import { createLinuxKernel } from '../engine/kernel/linux/index.ts';
+import type { Networks } from '../engine/network/types.ts';
+import { detectCgroups } from '../engine/runtime/cgroups.ts';
+import { chooseRuntimes } from '../engine/runtime/choice.ts';
+import { ConmonMonitor } from '../engine/runtime/conmon/monitor.ts';
+import type { ImageUsers } from '../engine/images/types.ts';
+import { Database } from '../engine/state/database.ts';
+import { LayerWorkers } from '../engine/storage/layers/workers.ts';
+import { createSystemFacts, limitsOfHost } from '../engine/system/facts.ts';
+import { createVolumes } from '../engine/volumes/index.ts';
+import { LocalVolumeDriver } from '../engine/volumes/local/driver.ts';
+import { openContainers } from './containers-room.ts';
+import { addedRuntimesOf, cgroupDriverOf } from './engine-options.ts';
+import { fixedFacts } from './fixed-facts.ts';
+import type { ListenAddress } from './hosts.ts';
+import { requiredProgram } from './programs.ts';
+import { openImages, openNetworks, openStorage, type Ground } from './rooms.ts';
+
+/** What compose needs. */
+export interface ComposeOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly version: string;
+}
+
+/** A composed daemon. */
+export interface Daemon {
+  readonly engine: Engine;
+  /** Serves the API on each address. */
+  listen(addresses: readonly ListenAddress[]): Promise<void>;
+  /** Ends all containers and takes bridge, rules, namespaces and mounts of this engine away; data stays. */
+  tearDown(): Promise<void>;
+  /** Ends in good order: API, containers (by configuration), workers, state. */
+  close(): Promise<void>;
+}
+
+/** Makes the engine, recovers what ran, and hands it to its fronts. */
+export async function compose({ config, logger, version }: ComposeOptions): Promise<Daemon> {
+  await using undo = new AsyncDisposableStack();
+  const clock = new SystemClock();
+  const dataRoot = config.get('data-root');
+  const execRoot = config.get('exec-root');
+  await mkdir(dataRoot, { recursive: true, mode: 0o710 });
+  await mkdir(execRoot, { recursive: true, mode: 0o711 });
+  const database = undo.use(Database.open(join(dataRoot, 'state.db')));
+  const ground: Ground = {
+    config,
+    logger,
+    version,
+    clock,
+    kernel: createLinuxKernel(),
+    events: createEventBus(clock),
+    database,
+    dataRoot,
+    execRoot,
+  };
+
+  const cgroups = detectCgroups();
+  const runtime = chooseRuntimes({
+    kernel: ground.kernel,
+    stateRoot: join(execRoot, 'runtimes'),
+    cgroups,
+    cgroupDriver: cgroupDriverOf(config),
+    preferred: config.get('default-runtime') === '' ? null : config.get('default-runtime'),
+    added: addedRuntimesOf(config),
+  });
+  const workers = undo.use(new LayerWorkers({ url: new URL('./layer-worker.ts', import.meta.url), clock }));
+  const storage = await openStorage(ground, workers);
+  const networks = openNetworks(ground);
+  const volumes = createVolumes({
+    database,
+    clock,
+    events: ground.events,
+    drivers: new Map([['local', new LocalVolumeDriver(join(dataRoot, 'volumes'))]]),
+  });
+  // Images ask who uses them, containers ask for images: the door is handed over before the room is there.
+  const users: { room: ImageUsers | null } = { room: null };
+  const images = await openImages(ground, storage.driver, workers, undo, {
+    containersOf: (imageId) => users.room?.containersOf(imageId) ?? [],
+  });
+  const monitor = undo.use(
+    new ConmonMonitor({
+      kernel: ground.kernel,
+      clock,
+      conmonPath: requiredProgram('conmon'),
+      root: join(execRoot, 'monitor'),
+      cgroups,
+    }),
+  );
+  const limits = await limitsOfHost(cgroups.version);
+  const containers = openContainers(ground, {
+    cgroups,
+    runtime,
+    storage: storage.driver,
+    networks,
+    volumes,
+    images,
+    monitor,
+    limits,
+  });
+  users.room = containers;
+  const warnings = [...runtime.warnings, ...(storage.warning === null ? [] : [`WARNING: ${storage.warning}`])];
+  for (const warning of warnings) logger.warn(warning.replace(/^WARNING: /, ''));
+  const engine: Engine = {
+    containers,
+    images,
+    networks,
+    volumes,
+    events: ground.events,
+    system: createSystemFacts({
+      fixed: fixedFacts(ground, cgroups, runtime, storage.driver),
+      storageStatus: () => storage.driver.status(),
+      versions: async () => ({
+        runtime: (await runtime.runtimes.get(runtime.defaultName)?.version()) ?? '',
+        monitor: await monitor.version(),
+      }),
+      warnings,
+    }),
+  };
+  await containers.recover();
+  return daemonOf(ground, engine, containers, networks, undo.move());
+}
+
+function daemonOf(
+  ground: Ground,
+  engine: Engine,
+  containers: EngineContainers,
+  networks: Networks,
+  resources: AsyncDisposableStack,
+): Daemon {
+  const { clock, config, logger, version } = ground;
+  const server = createApiServer({ engine, logger, clock, build: { version, gitCommit: 'moored', buildTime: '' } });
+  return {
+    engine,
+    async listen(addresses) {
+      for (const address of addresses) {
+        if (address.kind === 'fd') {
+          throw new InvalidArgumentError('-H fd:// (socket activation) is not supported by this version of moored');
+        }
+        const where = await server.listen(
+          address.kind === 'unix' ? { ...address, group: config.get('group') } : address,
+        );
+        logger.info(`API listen on ${where}`);
+        if (address.kind === 'tcp') {
+          logger.warn('the API listens on TCP without TLS: everybody who reaches it is root on this host', {
+            address: where,
+          });
+        }
+      }
+    },
+    async tearDown() {
+      for (const { id } of containers.list()) await containers.kill(id, 'KILL').catch(() => undefined);
+      await containers.close({ stopContainers: true });
+      await networks.shutDown();
+      for (const path of ground.kernel.mounts.listBelow(ground.dataRoot)) {
+        if (path !== ground.dataRoot) ground.kernel.mounts.unmount(path, { lazy: true });
+      }
+    },
+    async close() {
+      await server.close();
+      await containers.close({ stopContainers: !config.get('live-restore') });
+      await resources.disposeAsync();
+    },
+  };
+}

@@ -1,0 +1,113 @@
+import { readFileSync } from 'node:fs';
+import { arch } from 'node:os';
+import { InvalidArgumentError } from '../base/errors.ts';
+import type { Config } from '../config/config.ts';
+
+/** An address pool block as `--default-address-pool` names it. */
+export interface AddressPool {
+  readonly base: string;
+  readonly prefixLength: number;
+}
+
+/** One default rlimit. */
+export interface DefaultUlimit {
+  readonly name: string;
+  readonly soft: number;
+  readonly hard: number;
+}
+
+/** `base=10.0.0.0/8,size=24` … InvalidArgumentError in Docker's words. */
+export function addressPoolsOf(config: Config): readonly AddressPool[] {
+  return config.get('default-address-pool').map((text) => {
+    const fields = new Map(text.split(',').map((field) => field.split('=', 2) as [string, string]));
+    const base = fields.get('base');
+    const size = Number(fields.get('size'));
+    if (base === undefined || !Number.isInteger(size)) {
+      throw new InvalidArgumentError(`invalid default address pool: ${text}`);
+    }
+    return { base, prefixLength: size };
+  });
+}
+
+/** `nofile=1024:2048` … */
+export function ulimitsOf(config: Config): readonly DefaultUlimit[] {
+  return Object.entries(config.get('default-ulimit')).map(([name, limits]) => {
+    const [soft, hard = soft] = limits.split(':').map(Number);
+    if (soft === undefined || hard === undefined || Number.isNaN(soft) || Number.isNaN(hard) || soft > hard) {
+      throw new InvalidArgumentError(`invalid ulimit: ${name}=${limits}`);
+    }
+    return { name, soft, hard };
+  });
+}
+
+/** `name=path args` of `--add-runtime`. */
+export function addedRuntimesOf(
+  config: Config,
+): ReadonlyMap<string, { readonly path: string; readonly arguments: readonly string[] }> {
+  return new Map(
+    Object.entries(config.get('add-runtime')).map(([name, command]) => {
+      const [path = '', ...args] = command.split(' ');
+      return [name, { path, arguments: args }];
+    }),
+  );
+}
+
+/** The cgroup driver of `--exec-opt`; only cgroupfs is offered by this version. */
+export function cgroupDriverOf(config: Config): 'cgroupfs' {
+  for (const option of config.get('exec-opt')) {
+    const [key, value] = option.split('=', 2);
+    if (key !== 'native.cgroupdriver') throw new InvalidArgumentError(`invalid option: ${option}`);
+    if (value === 'systemd') {
+      throw new InvalidArgumentError('native.cgroupdriver=systemd is not supported by this version of moored');
+    }
+    if (value !== 'cgroupfs') throw new InvalidArgumentError(`native.cgroupdriver option ${value ?? ''} is invalid`);
+  }
+  return 'cgroupfs';
+}
+
+/** `default-ipc-mode` and `default-cgroupns-mode`, checked. */
+export function defaultModesOf(
+  config: Config,
+  cgroupVersion: '1' | '2',
+): { readonly ipc: 'private' | 'shareable'; readonly cgroupns: 'private' | 'host' } {
+  const ipc = config.get('default-ipc-mode');
+  if (ipc !== 'private' && ipc !== 'shareable') throw new InvalidArgumentError(`IPC mode "${ipc}" is invalid`);
+  const cgroupns = config.get('default-cgroupns-mode');
+  switch (cgroupns) {
+    case '':
+      return { ipc, cgroupns: cgroupVersion === '2' ? 'private' : 'host' };
+    case 'private':
+    case 'host':
+      return { ipc, cgroupns };
+    default:
+      throw new InvalidArgumentError(`default cgroup namespace mode (${cgroupns}) is invalid; use "host" or "private"`);
+  }
+}
+
+/** This machine in the image-spec's words (GOARCH names). */
+export function hostPlatform(): { readonly os: string; readonly architecture: string; readonly variant?: string } {
+  switch (arch()) {
+    case 'x64':
+      return { os: 'linux', architecture: 'amd64' };
+    case 'arm64':
+      return { os: 'linux', architecture: 'arm64', variant: 'v8' };
+    default:
+      return { os: 'linux', architecture: arch() };
+  }
+}
+
+/** Number of the highest capability the running kernel knows. */
+export function lastCapability(): number {
+  return Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'utf8'));
+}
+
+/** Proxies for registry traffic: configured ones, else the environment's, as dockerd reads them. */
+export function proxiesOf(config: Config): { readonly http: string; readonly https: string; readonly none: string } {
+  const fromEnvironment = (name: string): string => process.env[name] ?? process.env[name.toLowerCase()] ?? '';
+  const choose = (configured: string, name: string): string => (configured === '' ? fromEnvironment(name) : configured);
+  return {
+    http: choose(config.get('http-proxy'), 'HTTP_PROXY'),
+    https: choose(config.get('https-proxy'), 'HTTPS_PROXY'),
+    none: choose(config.get('no-proxy'), 'NO_PROXY'),
+  };
+}
