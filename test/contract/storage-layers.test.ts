@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, existsSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import { tarOf, type Member } from '../support/tar-builder.ts';
 
 const isRoot = process.getuid?.() === 0;
 const NOTHING = { snapshots: [], mounts: [] };
+const NOTE = { 'SCHILY.xattr.user.note': 'hi' };
 const CAPABILITY = Buffer.from('0100000200200000000000000000000000000000', 'hex');
 
 describe.each(['overlay2', 'vfs'] satisfies DriverName[])('layer store on %s', (name) => {
@@ -35,22 +36,25 @@ describe.each(['overlay2', 'vfs'] satisfies DriverName[])('layer store on %s', (
   }
 
   it('keeps everything that a file has', async () => {
-    const chain = await stack([
-      { name: './', type: '5', mode: 0o755 },
-      { name: 'bin/', type: '5', mode: 0o2750, uid: 3, gid: 4, mtime: 5 },
-      { name: 'bin/su', data: 'su', mode: 0o4755, uid: 0, gid: 9, pax: { mtime: '12.000000345' } },
-      {
-        name: 'bin/ping',
-        data: 'ping',
-        pax: { 'SCHILY.xattr.security.capability': CAPABILITY, 'SCHILY.xattr.user.note': 'hi' },
-      },
-      { name: 'bin/hard', type: '1', linkName: 'bin/su' },
-      { name: 'bin/soft', type: '2', linkName: '/../../etc', uid: 6, mtime: 7 },
-      { name: 'dev/null', type: '3', mode: 0o666, major: 1, minor: 3 },
-      { name: 'dev/sda', type: '4', mode: 0o660, major: 8, minor: 300, gid: 6 },
-      { name: 'run/pipe', type: '6', mode: 0o600 },
-      { name: 'empty' },
-    ]);
+    const chain = await stack(
+      [
+        { name: './', type: '5', mode: 0o755 },
+        { name: 'bin/', type: '5', mode: 0o2750, uid: 3, gid: 4, mtime: 5 },
+        { name: 'bin/su', data: 'su', mode: 0o4755, uid: 0, gid: 9, pax: { mtime: '12.000000345' } },
+        {
+          name: 'bin/ping',
+          data: 'ping',
+          pax: { 'SCHILY.xattr.security.capability': CAPABILITY, 'SCHILY.xattr.user.note': 'hi' },
+        },
+        { name: 'bin/hard', type: '1', linkName: 'bin/su' },
+        { name: 'bin/soft', type: '2', linkName: '/../../etc', uid: 6, mtime: 7 },
+        { name: 'dev/null', type: '3', mode: 0o666, major: 1, minor: 3 },
+        { name: 'dev/sda', type: '4', mode: 0o660, major: 8, minor: 300, gid: 6 },
+        { name: 'run/pipe', type: '6', mode: 0o600 },
+        { name: 'empty' },
+      ],
+      [{ name: 'upper' }],
+    );
     await top(chain, (root) => {
       const at = (path: string) => lstatSync(join(root, path), { bigint: true });
       expect(at('bin')).toMatchObject({ mode: 0o42750n, uid: 3n, gid: 4n, mtimeNs: 5_000_000_000n });
@@ -194,7 +198,8 @@ describe.each(['overlay2', 'vfs'] satisfies DriverName[])('layer store on %s', (
 
   it('writes sparse files with their holes', async () => {
     const pax = { 'GNU.sparse.size': '10000000', 'GNU.sparse.map': '9000000,3', 'GNU.sparse.name': 'holes' };
-    const chain = await stack([{ name: 'x', pax, data: 'abc' }]);
+    // The second layer makes vfs copy the file.
+    const chain = await stack([{ name: 'x', pax, data: 'abc' }], [{ name: 'other' }]);
     await top(chain, (root) => {
       const info = lstatSync(join(root, 'holes'));
       expect(info.size).toBe(10_000_000);
@@ -204,15 +209,21 @@ describe.each(['overlay2', 'vfs'] satisfies DriverName[])('layer store on %s', (
   });
 
   it('keeps names that are not UTF-8, with everything', async () => {
-    const chain = await stack([
-      { name: 'caf\u00e9', encoding: 'latin1', data: 'x', mtime: 77, pax: { 'SCHILY.xattr.user.note': 'hi' } },
-      { name: 'dir\u00ff/', type: '5', encoding: 'latin1', mtime: 78 },
-      { name: 'dev\u00fe', type: '3', encoding: 'latin1', major: 1, minor: 3 },
-    ]);
+    const chain = await stack(
+      [
+        { name: 'caf\u00e9', encoding: 'latin1', data: 'x', mtime: 77, pax: NOTE },
+        { name: 'dir\u00ff/', type: '5', encoding: 'latin1', mtime: 78, pax: NOTE },
+        { name: 'dev\u00fe', type: '3', encoding: 'latin1', major: 1, minor: 3 },
+      ],
+      [{ name: 'upper' }],
+    );
     await top(chain, (root) => {
       const names = readdirSync(root, { encoding: 'latin1' }).sort();
-      expect(names).toEqual(['caf\u00e9', 'dev\u00fe', 'dir\u00ff']);
+      expect(names).toEqual(['caf\u00e9', 'dev\u00fe', 'dir\u00ff', 'upper']);
       expect(lstatSync(Buffer.from(`${root}/caf\u00e9`, 'latin1')).mtimeMs).toBe(77_000);
+      const directory = openSync(Buffer.from(`${root}/dir\u00ff`, 'latin1'), 'r');
+      expect(storage.files.listXattrs(`/proc/self/fd/${String(directory)}/.`)).toEqual(['user.note']);
+      closeSync(directory);
     });
   });
 

@@ -38,6 +38,18 @@ export interface TestStorage extends AsyncDisposable {
 /** `base`: where to put it, when not in the temporary directory. */
 export async function makeTestStorage(name: DriverName, base: string = tmpdir()): Promise<TestStorage> {
   const root = mkdtempSync(join(base, `storage-${name}-`));
+  const storage = await openTestStorage(name, root);
+  return {
+    ...storage,
+    async [Symbol.asyncDispose]() {
+      await storage[Symbol.asyncDispose]();
+      rmSync(root, { recursive: true });
+    },
+  };
+}
+
+/** Storage with its state file in a directory that stays; what a restarted daemon does. */
+export async function openTestStorage(name: DriverName, root: string): Promise<TestStorage> {
   const kernel = createLinuxKernel();
   const workers = new LayerWorkers({ url: LAYER_WORKER_URL, clock: new SystemClock() });
   const openDriver = async (): Promise<StorageDriver> => {
@@ -47,7 +59,7 @@ export async function makeTestStorage(name: DriverName, base: string = tmpdir())
     if (!probe.works) throw new Error(probe.reason);
     return Overlay2Driver.open({ root: join(root, name), support: probe.support });
   };
-  const database = Database.open(':memory:');
+  const database = Database.open(join(root, 'state.db'));
   const table = new LayerTable(database);
   const driver = await openDriver();
   const layers = new DriverLayerStore({
@@ -77,7 +89,6 @@ export async function makeTestStorage(name: DriverName, base: string = tmpdir())
     async [Symbol.asyncDispose]() {
       await workers[Symbol.asyncDispose]();
       database[Symbol.dispose]();
-      rmSync(root, { recursive: true });
     },
   };
 }
