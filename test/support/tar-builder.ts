@@ -31,7 +31,8 @@ export function tarOf(members: readonly Member[]): Buffer {
 /** One member: header, data, padding. */
 export function memberOf(member: Member): Buffer {
   const data = Buffer.from(member.data ?? '');
-  const pax = member.pax === undefined ? Buffer.alloc(0) : memberOf({ name: 'pax', type: 'x', data: paxOf(member.pax) });
+  const pax =
+    member.pax === undefined ? Buffer.alloc(0) : memberOf({ name: 'pax', type: 'x', data: paxOf(member.pax) });
   return Buffer.concat([pax, headerOf(member, data.length), data, Buffer.alloc((512 - (data.length % 512)) % 512)]);
 }
 
@@ -57,7 +58,14 @@ function headerOf(member: Member, length: number): Buffer {
 }
 
 export function octal(block: Buffer, at: number, length: number, value: number): void {
-  block.write(value.toString(8).padStart(length - 1, '0').slice(-(length - 1)), at, 'latin1');
+  block.write(
+    value
+      .toString(8)
+      .padStart(length - 1, '0')
+      .slice(-(length - 1)),
+    at,
+    'latin1',
+  );
   block[at + length - 1] = 0;
 }
 
