@@ -1,5 +1,5 @@
-import { request } from 'node:http';
-import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import { IncomingMessage, request } from 'node:http';
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Socket } from 'node:net';
@@ -8,13 +8,6 @@ import { errnoCodeOf } from '../base/errors.ts';
 import type { Endpoint } from './endpoint.ts';
 import { DaemonError, ExitError } from './errors.ts';
 import { objectOf, parseJson, textOf } from './json.ts';
-
-/** A connection taken over by a stream: bytes from the container, and to it. */
-export interface Takeover {
-  readonly socket: Socket;
-  /** Bytes that came in one packet with the answer's head: the stream begins with them. */
-  readonly head: Buffer;
-}
 
 /** A list gives the parameter once for each value. */
 export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
@@ -57,18 +50,21 @@ export class ApiClient {
     return accepted(await this.#reachable(promise));
   }
 
-  /** POSTs and takes the connection over, by `101` or, from a daemon that knows no upgrade, refused. */
-  async takeOver(path: string, query: Query = {}, body?: JsonObject): Promise<Takeover> {
-    const { promise, resolve, reject } = Promise.withResolvers<Takeover | IncomingMessage>();
+  /** POSTs and takes the connection over: its bytes are the container's from then on. */
+  async takeOver(path: string, query: Query = {}, body?: JsonObject): Promise<Socket> {
+    const { promise, resolve, reject } = Promise.withResolvers<Socket | IncomingMessage>();
     const headers = { ...headersFor(body), Connection: 'Upgrade', Upgrade: 'tcp' };
     const outgoing = request({ ...this.#options('POST', path, query), headers });
-    outgoing.once('upgrade', (_answer, socket, head) => resolve({ socket, head }));
+    outgoing.once('upgrade', (_answer, socket, head) => {
+      // The stream begins with what came along with the answer's head; put back at once, before an end can overtake it.
+      if (head.length > 0) socket.unshift(head);
+      resolve(socket);
+    });
     outgoing.once('response', resolve).once('error', reject);
     outgoing.end(body === undefined ? undefined : JSON.stringify(body));
     const answer = await this.#reachable(promise);
-    if ('socket' in answer && 'head' in answer) return answer;
-    const refused = await accepted(answer);
-    refused.destroy();
+    if (!(answer instanceof IncomingMessage)) return answer;
+    (await accepted(answer)).destroy();
     throw new ExitError(125, 'the daemon did not take the connection over');
   }
 

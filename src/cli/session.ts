@@ -1,7 +1,8 @@
 import { Writable } from 'node:stream';
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ApiClient, Takeover } from './client.ts';
+import type { ApiClient } from './client.ts';
 import { FrameReader } from './frames.ts';
 
 /** The three streams of the caller, as arguments so that tests own them. */
@@ -22,8 +23,7 @@ export type SessionEnd = 'ended' | 'detached';
 const DETACH_KEYS = Buffer.from([0x10, 0x11]);
 
 /** Carries the caller's stdin to the container and its output back until the container's side ends. */
-export async function converse(takeover: Takeover, stdio: Stdio, options: SessionOptions): Promise<SessionEnd> {
-  const { socket, head } = takeover;
+export async function converse(socket: Socket, stdio: Stdio, options: SessionOptions): Promise<SessionEnd> {
   const raw = options.tty && options.interactive && stdio.stdin.isTTY === true;
   let end: SessionEnd = 'ended';
   let lastByte = -1;
@@ -41,7 +41,6 @@ export async function converse(takeover: Takeover, stdio: Stdio, options: Sessio
   if (raw) stdio.stdin.setRawMode?.(true);
   if (options.interactive) stdio.stdin.on('data', onInput).once('end', onInputEnd);
   try {
-    if (head.length > 0) socket.unshift(head);
     await copyOutput(socket, stdio, options.tty);
   } finally {
     stdio.stdin.off('data', onInput).off('end', onInputEnd).pause();

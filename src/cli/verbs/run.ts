@@ -59,17 +59,17 @@ async function runAttached(client: ApiClient, stdio: Stdio, id: string, options:
   const tty = options.tty === true;
   const interactive = options.interactive === true;
   const attach = { stream: true, stdin: interactive, stdout: true, stderr: true };
-  const takeover = await client.takeOver(`/containers/${id}/attach`, attach);
+  const socket = await client.takeOver(`/containers/${id}/attach`, attach);
   const waiting = await client.stream('POST', `/containers/${id}/wait`, {
     condition: options.rm === true ? 'removed' : 'next-exit',
   });
-  const conversation = converse(takeover, stdio, { tty, interactive });
+  const conversation = converse(socket, stdio, { tty, interactive });
   // Until the container runs nobody awaits it; its failure is told by the start.
   conversation.catch(() => undefined);
   try {
     await client.post(`/containers/${id}/start`);
   } catch (error) {
-    takeover.socket.destroy();
+    socket.destroy();
     waiting.destroy();
     throw error;
   }
@@ -121,9 +121,9 @@ export async function exec(
     },
   );
   const id = textOf(objectOf(created)['Id']);
-  const takeover = await client.takeOver(`/exec/${id}/start`, {}, { Detach: false, Tty: tty });
+  const socket = await client.takeOver(`/exec/${id}/start`, {}, { Detach: false, Tty: tty });
   using _size = tty ? followTerminalSize(client, `/exec/${id}/resize`, stdio) : undefined;
-  const end = await converse(takeover, stdio, { tty, interactive });
+  const end = await converse(socket, stdio, { tty, interactive });
   if (end === 'detached') return 0;
   return numberOf(objectOf(await client.get(`/exec/${id}/json`))['ExitCode']);
 }
