@@ -26,6 +26,7 @@ const statvfs = libc.bind<(path: string, out: Pointer) => number>('int statvfs(c
 /** mount(2) copies one page, its last byte being the NUL. Pages of 4 KiB are the smallest there are. */
 const MAX_DATA_BYTES = 4095;
 const MNT_DETACH = 2;
+const EINVAL = 22;
 
 /** The kernel's mounts. */
 export function createMountCalls(): MountCalls {
@@ -156,7 +157,8 @@ function splitWords(words: readonly string[]): readonly (readonly [string, strin
 function contextError(context: number, key: string | null, value: string | null, target: string): KernelError {
   const errno = lastErrno();
   const log = readLog(context);
-  if (key === 'lowerdir+' && log === '' && value !== null && Buffer.byteLength(value) <= 255) {
+  // Kernels that do not know the setting write nothing into the log.
+  if (key === 'lowerdir+' && errno === EINVAL && log === '') {
     return errnoError(
       'fsconfig',
       errno,

@@ -3,7 +3,8 @@ import { statSync } from 'node:fs';
 import type { NftCalls } from '../kernel.ts';
 import { KernelError } from '../kernel.ts';
 import type { Library } from './libc.ts';
-import { loadLibrary } from './libc.ts';
+import { loadLibrary, withFd } from './libc.ts';
+import { memoryFile } from './memory-file.ts';
 
 type Context = bigint & { readonly context: unique symbol };
 
@@ -52,7 +53,7 @@ function openContext(): Context {
 function runIn(context: Context, command: string, outputFlags: number): string {
   const nft = nftables();
   nft.setOutputFlags(context, outputFlags);
-  if (nft.run(context, command) === 0) return nft.output(context) ?? '';
+  if (execute(nft, context, command) === 0) return nft.output(context) ?? '';
   throw failure(nft.error(context) ?? '');
 }
 
@@ -61,11 +62,18 @@ function ownNetns(): number {
   return statSync('/proc/thread-self/ns/net').ino;
 }
 
+/** Of a buffer with many lines libnftables shows the first one in each complaint; of a file the right one. */
+function execute(nft: Bindings, context: Context, command: string): number {
+  if (!command.trimEnd().includes('\n')) return nft.run(context, command);
+  return withFd(memoryFile('nft', `${command}\n`), (fd) => nft.runFile(context, `/proc/self/fd/${String(fd)}`));
+}
+
 /** libnftables ends each complaint with strerror's words: `…: Error: Could not process rule: File exists`. */
 function failure(text: string): KernelError {
-  const reason = /Could not process rule: ([^\n]+)|Operation not permitted/.exec(text);
-  const code = reason === null ? 'EINVAL' : (CODES[reason[1] ?? reason[0]] ?? 'EINVAL');
-  return new KernelError('nft', code, null, text.trim() === '' ? 'libnftables gave no reason' : text.trim());
+  const reason = /Error: (?:Could not process rule: )?([^;\n]+)|Operation not permitted/.exec(text);
+  const code = (reason === null ? null : CODES[reason[1] ?? reason[0]]) ?? 'EINVAL';
+  const words = text.trim().replaceAll(/^\/proc\/self\/fd\/\d+:(\d+):[\d-]+:/gm, 'line $1:');
+  return new KernelError('nft', code, null, words === '' ? 'libnftables gave no reason' : words);
 }
 
 const CODES: Readonly<Record<string, string>> = {
@@ -90,14 +98,19 @@ function bindNftables(library: Library) {
     run: library.bind<(context: Context, command: string) => number>(
       'int nft_run_cmd_from_buffer(void *context, const char *command)',
     ),
+    runFile: library.bind<(context: Context, path: string) => number>(
+      'int nft_run_cmd_from_filename(void *context, const char *path)',
+    ),
     output: library.bind<(context: Context) => string | null>('const char *nft_ctx_get_output_buffer(void *context)'),
     error: library.bind<(context: Context) => string | null>('const char *nft_ctx_get_error_buffer(void *context)'),
   };
 }
 
-let bound: ReturnType<typeof bindNftables> | null = null;
+type Bindings = ReturnType<typeof bindNftables>;
 
-function nftables(): ReturnType<typeof bindNftables> {
+let bound: Bindings | null = null;
+
+function nftables(): Bindings {
   if (bound !== null) return bound;
   const library = loadLibrary('libnftables.so.1');
   if (library === null) {

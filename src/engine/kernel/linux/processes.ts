@@ -1,8 +1,8 @@
 /** Children by posix_spawn, any process by pidfd. */
-import { writeSync } from 'node:fs';
 import type { CapturedRun, ExitStatus, Fd, ProcessCalls, ProcessHandle, SpawnOptions } from '../kernel.ts';
 import type { Pointer } from './libc.ts';
-import { asFd, check, closeQuietly, errnoError, lastErrno, libc, viaNode } from './libc.ts';
+import { check, closeQuietly, errnoError, lastErrno, libc } from './libc.ts';
+import { memoryFile } from './memory-file.ts';
 import { makePipe, PipeReader, readAll } from './pipes.ts';
 import { watchReadable } from './readiness.ts';
 import { spawnProcess } from './spawn.ts';
@@ -15,19 +15,12 @@ const pidfdSendSignal = libc.bind<(n: 424, fd: number, signal: number, info: nul
 const waitid = libc.bind<(type: number, id: number, info: Pointer, options: number) => number>(
   'int waitid(int type, uint32_t id, void *info, int options)',
 );
-const memfdCreate = libc.bind<(name: string, flags: number) => number>(
-  'int memfd_create(const char *name, unsigned int flags)',
-);
-const lseek = libc.bind<(fd: number, offset: number, whence: number) => number>(
-  'int64_t lseek(int fd, int64_t offset, int whence)',
-);
 
 const P_PID = 1;
 const WEXITED = 4;
 const WNOHANG = 1;
 const CLD_EXITED = 1;
 const SIGKILL = 9;
-const MFD_CLOEXEC = 1;
 
 /** Processes of this kernel. */
 export function createProcessCalls(): ProcessCalls {
@@ -167,27 +160,11 @@ function startCaptured(options: Omit<SpawnOptions, 'fds'>, stdin: string | undef
     [stderr.write, 2],
   ];
   if (stdin !== undefined) {
-    const file = textFile(stdin);
+    const file = memoryFile('stdin', stdin);
     childEnds.defer(() => closeQuietly(file));
     fds.push([file, 0]);
   }
   const pid = spawnProcess({ ...options, fds });
   ourEnds.move();
   return { pid, stdout: new PipeReader(stdout.read), stderr: new PipeReader(stderr.read) };
-}
-
-/** Standard input as an unnamed file: unlike a pipe it takes any length at once, whether the child reads or not. */
-function textFile(text: string): Fd {
-  const fd = check(memfdCreate('stdin', MFD_CLOEXEC), 'memfd_create');
-  try {
-    viaNode('write', null, () => {
-      const bytes = Buffer.from(text);
-      for (let offset = 0; offset < bytes.length;) offset += writeSync(fd, bytes, offset);
-    });
-    check(lseek(fd, 0, 0), 'lseek');
-    return asFd(fd);
-  } catch (error) {
-    closeQuietly(fd);
-    throw error;
-  }
 }

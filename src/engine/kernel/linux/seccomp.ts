@@ -5,17 +5,14 @@ import type { LinuxSeccomp } from '../../oci/runtime-spec.ts';
 import type { SeccompCalls } from '../kernel.ts';
 import { KernelError } from '../kernel.ts';
 import type { Library, Pointer } from './libc.ts';
-import { check, errnoError, libc, loadLibrary, viaNode, withFd } from './libc.ts';
+import { errnoError, loadLibrary, viaNode, withFd } from './libc.ts';
+import { memoryFile } from './memory-file.ts';
 
 type Filter = bigint & { readonly filter: unique symbol };
 type SyscallRule = NonNullable<LinuxSeccomp['syscalls']>[number];
 type ArgumentRule = NonNullable<SyscallRule['args']>[number];
 
 const { EPERM, EEXIST } = constants.errno;
-const memfdCreate = libc.bind<(name: string, flags: number) => number>(
-  'int memfd_create(const char *name, unsigned int flags)',
-);
-const MFD_CLOEXEC = 1;
 /** What seccomp_syscall_resolve_name says of names it does not know. */
 const UNKNOWN_SYSCALL = -1;
 
@@ -66,7 +63,7 @@ function compileWith(seccomp: Bindings, profile: LinuxSeccomp): Buffer {
   try {
     for (const name of profile.architectures ?? []) addArchitecture(seccomp, filter, name);
     for (const rule of profile.syscalls ?? []) addRule(seccomp, filter, rule, defaultAction);
-    return withFd(check(memfdCreate('seccomp', MFD_CLOEXEC), 'memfd_create'), (fd) => {
+    return withFd(memoryFile('seccomp'), (fd) => {
       demand(seccomp.exportBpf(filter, fd), 'seccomp_export_bpf');
       return viaNode('read', null, () => {
         const program = Buffer.alloc(fstatSync(fd).size);
