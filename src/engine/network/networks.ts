@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { InternalError } from '../../base/errors.ts';
@@ -277,6 +277,8 @@ export class EngineNetworks implements Networks {
   #sweepSandboxes(): void {
     const { kernel, netnsDirectory, logger } = this.#parts;
     const kept = new Set([...this.#live.values()].map(({ netnsPath }) => netnsPath));
+    // An engine torn down before it ever ran has no such folder, and nothing to sweep.
+    if (!existsSync(netnsDirectory)) return;
     for (const name of readdirSync(netnsDirectory)) {
       const path = join(netnsDirectory, name);
       if (!SANDBOX_FILE.test(name) || kept.has(path)) continue;
