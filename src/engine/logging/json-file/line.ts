@@ -25,6 +25,7 @@ const FRACTION_DIGITS = 9;
 
 const LETTER_E = 'e'.charCodeAt(0);
 const LETTER_P = 'P'.charCodeAt(0);
+const SPACE = ' '.charCodeAt(0);
 const DIGIT_0 = '0'.charCodeAt(0);
 export const NEWLINE = 10;
 
@@ -33,19 +34,26 @@ export class LineRecord implements LogRecord {
   readonly stream: OutputStream;
   readonly data: Buffer;
   readonly partial: boolean;
-  readonly #head: Buffer;
+  readonly #chunk: Buffer;
+  readonly #start: number;
 
   /** `start` is the record's first byte, `end` the place of its newline. */
   constructor(chunk: Buffer, start: number, end: number) {
     this.stream = chunk[start + STREAM_LETTER_AT] === LETTER_E ? 'stderr' : 'stdout';
     this.partial = isPartial(chunk, start);
     this.data = chunk.subarray(start + TEXT_AT, this.partial ? end : end + 1);
-    this.#head = chunk.subarray(start, start + TIME_LENGTH);
+    this.#chunk = chunk;
+    this.#start = start;
   }
 
   get time(): Timestamp {
-    return timeOf(this.#head);
+    return timeAt(this.#chunk, this.#start);
   }
+}
+
+/** Whether the bytes from `start` to the newline at `end` are a record; a crash of the host can leave others. */
+export function isRecord(chunk: Buffer, start: number, end: number): boolean {
+  return end - start >= TEXT_AT && chunk[start + TIME_LENGTH] === SPACE && chunk[start + TEXT_AT - 1] === SPACE;
 }
 
 /** Whether the record at `start` is a part of a line that goes on. */
@@ -53,22 +61,23 @@ export function isPartial(chunk: Buffer, start: number): boolean {
   return chunk[start + FLAG_AT] === LETTER_P;
 }
 
-let knownSeconds = '';
-let knownZone = '';
-let knownNs = 0n;
+/** The time worked out last: conmon gives the same to all lines it got in one read, and lines come by the thousand. */
+const known = { head: Buffer.alloc(TIME_LENGTH), time: 0n as Timestamp, secondNs: 0n };
 
-/** Lines come by the thousand within one second: its start is worked out once. */
-function timeOf(head: Buffer): Timestamp {
-  const seconds = head.toString('latin1', 0, SECONDS_LENGTH);
-  const zone = head.toString('latin1', FRACTION_AT + FRACTION_DIGITS, TIME_LENGTH);
-  if (seconds !== knownSeconds || zone !== knownZone) {
-    knownNs = parseTimestamp(`${seconds}${zone}`) ?? 0n;
-    knownSeconds = seconds;
-    knownZone = zone;
+function timeAt(chunk: Buffer, start: number): Timestamp {
+  const { head } = known;
+  if (chunk.compare(head, 0, TIME_LENGTH, start, start + TIME_LENGTH) === 0) return known.time;
+  const zoneAt = FRACTION_AT + FRACTION_DIGITS;
+  const sameSecond =
+    chunk.compare(head, 0, SECONDS_LENGTH, start, start + SECONDS_LENGTH) === 0 &&
+    chunk.compare(head, zoneAt, TIME_LENGTH, start + zoneAt, start + TIME_LENGTH) === 0;
+  chunk.copy(head, 0, start, start + TIME_LENGTH);
+  if (!sameSecond) {
+    const seconds = head.toString('latin1', 0, SECONDS_LENGTH);
+    known.secondNs = parseTimestamp(`${seconds}${head.toString('latin1', zoneAt, TIME_LENGTH)}`) ?? 0n;
   }
   let fraction = 0;
-  for (let at = FRACTION_AT; at < FRACTION_AT + FRACTION_DIGITS; at += 1) {
-    fraction = fraction * 10 + (head[at] ?? DIGIT_0) - DIGIT_0;
-  }
-  return (knownNs + BigInt(fraction)) as Timestamp;
+  for (let at = FRACTION_AT; at < zoneAt; at += 1) fraction = fraction * 10 + (head[at] ?? DIGIT_0) - DIGIT_0;
+  known.time = (known.secondNs + BigInt(fraction)) as Timestamp;
+  return known.time;
 }

@@ -36,6 +36,8 @@ async function inodeOf(path: string): Promise<number | null> {
  * bound meanwhile; null when it is the current one. To be called under {@link namesLock}.
  */
 export async function newerThan(path: string, inode: number): Promise<string | null> {
+  // The common case, without a look at the directory.
+  if ((await inodeOf(path)) === inode) return null;
   const files = await filesOf(path);
   const inodes = await Promise.all(files.map(inodeOf));
   return files[inodes.indexOf(inode) + 1] ?? null;

@@ -3,7 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoCodeOf } from '../../../base/errors.ts';
 import type { ContainerLog, LogReadOptions, LogRecord } from '../driver.ts';
-import { LineRecord, NEWLINE } from './line.ts';
+import { isRecord, LineRecord, NEWLINE } from './line.ts';
 import { filesOf, namesLock, newerThan } from './log-files.ts';
 import { tailPosition } from './tail.ts';
 
@@ -105,7 +105,7 @@ class Cursor {
       const records: LogRecord[] = [];
       let start = 0;
       for (let end = filled.indexOf(NEWLINE); end >= 0; end = filled.indexOf(NEWLINE, start)) {
-        records.push(new LineRecord(filled, start, end));
+        if (isRecord(filled, start, end)) records.push(new LineRecord(filled, start, end));
         start = end + 1;
       }
       this.#rest = filled.subarray(start);

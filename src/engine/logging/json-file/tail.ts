@@ -34,44 +34,46 @@ interface LastLines {
   readonly empty: boolean;
 }
 
+/** What a scan backwards through one file has found so far. */
+interface Scan {
+  readonly wanted: number;
+  lines: number;
+  /** Start of the record after the one being looked at; the answer when that one is too many. */
+  next: number;
+  /** The record being looked at ends a line in any case. */
+  last: boolean;
+}
+
 /** Goes backwards through a file until one line more than `wanted` would begin. */
 async function lastLines(file: FileHandle, wanted: number, newest: boolean): Promise<LastLines> {
   const { size } = await file.stat();
-  let lines = 0;
-  /** Start of the record after the one being looked at; what we answer when that one is too many. */
-  let next = size;
-  let last = newest;
-  for await (const { start, head } of recordsBackwards(file, size)) {
-    const endsLine = last || !isPartial(head, 0);
-    last = false;
-    if (endsLine && lines === wanted) return { position: next, lines, empty: false };
-    if (endsLine) lines += 1;
-    next = start;
-  }
-  return { position: null, lines, empty: size === 0 };
-}
-
-/** Start and head of each record, last first. */
-async function* recordsBackwards(
-  file: FileHandle,
-  size: number,
-): AsyncGenerator<{ readonly start: number; readonly head: Buffer }, void, void> {
-  // A head may reach past the chunk it begins in.
+  const scan: Scan = { wanted, lines: 0, next: size, last: newest };
+  // A record's head may reach past the chunk it begins in.
   const buffer = Buffer.alloc(CHUNK_BYTES + TEXT_AT);
   // The newline at the very end ends the last record; it does not begin another.
-  let end = size - 1;
-  while (end > 0) {
+  for (let end = size - 1; end > 0;) {
     const from = Math.max(0, end - CHUNK_BYTES);
-    const length = end - from;
-    await file.read(buffer, 0, length + TEXT_AT, from);
-    for (
-      let at = buffer.lastIndexOf(NEWLINE, length - 1);
-      at >= 0;
-      at = at === 0 ? -1 : buffer.lastIndexOf(NEWLINE, at - 1)
-    ) {
-      yield { start: from + at + 1, head: buffer.subarray(at + 1, at + 1 + TEXT_AT) };
-    }
-    if (from === 0) yield { start: 0, head: buffer.subarray(0, TEXT_AT) };
+    await file.read(buffer, 0, end - from + TEXT_AT, from);
+    if (hasEnough(buffer, from, end - from, scan)) return { position: scan.next, lines: scan.lines, empty: false };
     end = from;
   }
+  return { position: null, lines: scan.lines, empty: size === 0 };
+}
+
+/** Looks at the records that begin in a chunk, last first; true when one is more than is wanted. */
+function hasEnough(buffer: Buffer, from: number, length: number, scan: Scan): boolean {
+  for (let at = buffer.lastIndexOf(NEWLINE, length - 1); at >= 0;) {
+    if (isTooMany(buffer, at + 1, from, scan)) return true;
+    at = at === 0 ? -1 : buffer.lastIndexOf(NEWLINE, at - 1);
+  }
+  return from === 0 && isTooMany(buffer, 0, from, scan);
+}
+
+function isTooMany(buffer: Buffer, start: number, from: number, scan: Scan): boolean {
+  const endsLine = scan.last || !isPartial(buffer, start);
+  scan.last = false;
+  if (endsLine && scan.lines === scan.wanted) return true;
+  if (endsLine) scan.lines += 1;
+  scan.next = from + start;
+  return false;
 }
