@@ -22,12 +22,12 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createLinuxFiles } from '../../src/engine/kernel/linux/files.ts';
+import { LinuxFiles } from '../../src/engine/kernel/linux/files.ts';
 import { asFd } from '../../src/engine/kernel/linux/libc.ts';
 import { thrownBy } from './kernel.contract.ts';
 
 const isRoot = process.getuid?.() === 0;
-const files = createLinuxFiles();
+const files = new LinuxFiles();
 let root = '';
 
 beforeEach(() => {

@@ -1,9 +1,9 @@
 /** A worker that looks around in a jail and reports what it saw. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { createLinuxFiles } from '../../src/engine/kernel/linux/files.ts';
+import { LinuxFiles } from '../../src/engine/kernel/linux/files.ts';
 
-const files = createLinuxFiles();
+const files = new LinuxFiles();
 const seen: Record<string, unknown> = {};
 {
   using _outer = files.jail(workerData as string);

@@ -145,7 +145,7 @@ export interface NamespaceCalls {
   within<T>(netns: Fd, job: () => T): T;
 }
 
-/** libnftables in process: no `nft` is started. */
+/** libnftables in process: no `nft` is started. Speaks to the network namespace the thread is in (see `within`). */
 export interface NftCalls {
   /** Runs a script in nft syntax as one atomic transaction. Throws KernelError with libnftables' text. */
   run(script: string): void;
@@ -155,7 +155,10 @@ export interface NftCalls {
 
 /** libseccomp in process. */
 export interface SeccompCalls {
-  /** Compiles a profile for this machine to a BPF program; null where libseccomp is missing. Costs ~8 ms: cache it. */
+  /**
+   * Compiles a profile for this machine to a BPF program, byte for byte what crun makes of it. Null where libseccomp is
+   * missing, and for what no program can carry (flags, SCMP_ACT_NOTIFY). Costs ~12 ms: cache it.
+   */
   compile(profile: LinuxSeccomp): Buffer | null;
 }
 

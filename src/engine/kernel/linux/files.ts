@@ -60,11 +60,6 @@ const OPEN_ATTEMPTS = 64;
 const FIRST_XATTR_BYTES = 256;
 
 /** File calls of this kernel, for the thread that makes them. */
-export function createLinuxFiles(): FileCalls {
-  return new LinuxFiles();
-}
-
-/** File calls of this kernel. */
 export class LinuxFiles implements FileCalls {
   #ownsRoot = false;
 

@@ -120,10 +120,8 @@ async function capture(
   const { pid, stdout, stderr } = startCaptured(options, input.stdin);
   using out = stdout;
   using err = stderr;
-  const kill = (): void => {
-    // The child is not reaped yet, so that the pid is still its own.
-    process.kill(pid, SIGKILL);
-  };
+  using child = openProcess(pid);
+  const kill = (): void => void child?.signal(SIGKILL);
   input.signal?.addEventListener('abort', kill, { once: true });
   let status: ExitStatus;
   try {
@@ -144,27 +142,24 @@ interface CapturedChild {
   readonly stderr: PipeReader;
 }
 
+/** Standard input is a file: unlike a pipe it takes any length at once, whether the child reads or not. */
 function startCaptured(options: Omit<SpawnOptions, 'fds'>, stdin: string | undefined): CapturedChild {
   using childEnds = new DisposableStack();
   using ourEnds = new DisposableStack();
-  const pipe = (): { readonly read: Fd; readonly write: Fd } => {
-    const ends = makePipe();
-    ourEnds.defer(() => closeQuietly(ends.read));
-    childEnds.defer(() => closeQuietly(ends.write));
-    return ends;
+  const fds: (readonly [Fd, number])[] = [];
+  const give = (fd: Fd, target: number): void => {
+    childEnds.defer(() => closeQuietly(fd));
+    fds.push([fd, target]);
   };
-  const stdout = pipe();
-  const stderr = pipe();
-  const fds: (readonly [Fd, number])[] = [
-    [stdout.write, 1],
-    [stderr.write, 2],
-  ];
-  if (stdin !== undefined) {
-    const file = memoryFile('stdin', stdin);
-    childEnds.defer(() => closeQuietly(file));
-    fds.push([file, 0]);
-  }
+  const readerOf = (target: number): PipeReader => {
+    const { read, write } = makePipe();
+    give(write, target);
+    return ourEnds.use(new PipeReader(read));
+  };
+  const stdout = readerOf(1);
+  const stderr = readerOf(2);
+  if (stdin !== undefined) give(memoryFile('stdin', stdin), 0);
   const pid = spawnProcess({ ...options, fds });
   ourEnds.move();
-  return { pid, stdout: new PipeReader(stdout.read), stderr: new PipeReader(stderr.read) };
+  return { pid, stdout, stderr };
 }
