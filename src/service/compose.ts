@@ -15,7 +15,6 @@ import { createEventBus } from '../engine/events/event-bus.ts';
 import { createLinuxKernel } from '../engine/kernel/linux/index.ts';
 import type { Networks } from '../engine/network/types.ts';
 import { detectCgroups } from '../engine/runtime/cgroups.ts';
-import { chooseRuntimes } from '../engine/runtime/choice.ts';
 import { ConmonMonitor } from '../engine/runtime/conmon/monitor.ts';
 import type { ImageUsers } from '../engine/images/types.ts';
 import { Database } from '../engine/state/database.ts';
@@ -23,12 +22,11 @@ import { LayerWorkers } from '../engine/storage/layers/workers.ts';
 import { createSystemFacts, limitsOfHost } from '../engine/system/facts.ts';
 import { createVolumes } from '../engine/volumes/index.ts';
 import { LocalVolumeDriver } from '../engine/volumes/local/driver.ts';
-import { openContainers } from './containers-room.ts';
-import { addedRuntimesOf, cgroupDriverOf } from './engine-options.ts';
-import { fixedFacts } from './fixed-facts.ts';
+import { openContainers } from './compose/containers-room.ts';
+import { fixedFacts } from './compose/fixed-facts.ts';
 import type { ListenAddress } from './hosts.ts';
-import { requiredProgram } from './programs.ts';
-import { openImages, openNetworks, openStorage, type Ground } from './rooms.ts';
+import { requiredProgram } from './compose/programs.ts';
+import { openImages, openNetworks, openRuntimes, openStorage, type Ground } from './compose/rooms.ts';
 
 /** What compose needs. */
 export interface ComposeOptions {
@@ -50,13 +48,12 @@ export interface Daemon {
 
 /** Makes the engine, recovers what ran, and hands it to its fronts. */
 export async function compose({ config, logger, version }: ComposeOptions): Promise<Daemon> {
-  await using undo = new AsyncDisposableStack();
+  await using resources = new AsyncDisposableStack();
   const clock = new SystemClock();
   const dataRoot = config.get('data-root');
   const execRoot = config.get('exec-root');
   await mkdir(dataRoot, { recursive: true, mode: 0o710 });
   await mkdir(execRoot, { recursive: true, mode: 0o711 });
-  const database = undo.use(Database.open(join(dataRoot, 'state.db')));
   const ground: Ground = {
     config,
     logger,
@@ -64,82 +61,61 @@ export async function compose({ config, logger, version }: ComposeOptions): Prom
     clock,
     kernel: createLinuxKernel(),
     events: createEventBus(clock),
-    database,
+    database: resources.use(Database.open(join(dataRoot, 'state.db'))),
     dataRoot,
     execRoot,
   };
+  const rooms = await openRooms(ground, resources);
+  await rooms.containers.recover();
+  return daemonOf(ground, rooms, resources.move());
+}
 
+interface OpenRooms {
+  readonly engine: Engine;
+  readonly containers: EngineContainers;
+  readonly networks: Networks;
+}
+
+async function openRooms(ground: Ground, resources: AsyncDisposableStack): Promise<OpenRooms> {
+  const { kernel, clock, events, database, dataRoot, execRoot } = ground;
   const cgroups = detectCgroups();
-  const runtime = chooseRuntimes({
-    kernel: ground.kernel,
-    stateRoot: join(execRoot, 'runtimes'),
-    cgroups,
-    cgroupDriver: cgroupDriverOf(config),
-    preferred: config.get('default-runtime') === '' ? null : config.get('default-runtime'),
-    added: addedRuntimesOf(config),
-  });
-  const workers = undo.use(new LayerWorkers({ url: new URL('./layer-worker.ts', import.meta.url), clock }));
+  const runtime = openRuntimes(ground, cgroups);
+  const workers = resources.use(new LayerWorkers({ url: new URL('./layer-worker.ts', import.meta.url), clock }));
   const storage = await openStorage(ground, workers);
   const networks = openNetworks(ground);
-  const volumes = createVolumes({
-    database,
-    clock,
-    events: ground.events,
-    drivers: new Map([['local', new LocalVolumeDriver(join(dataRoot, 'volumes'))]]),
-  });
-  // Images ask who uses them, containers ask for images: the door is handed over before the room is there.
-  const users: { room: ImageUsers | null } = { room: null };
-  const images = await openImages(ground, storage.driver, workers, undo, {
-    containersOf: (imageId) => users.room?.containersOf(imageId) ?? [],
-  });
-  const monitor = undo.use(
-    new ConmonMonitor({
-      kernel: ground.kernel,
-      clock,
-      conmonPath: requiredProgram('conmon'),
-      root: join(execRoot, 'monitor'),
-      cgroups,
-    }),
+  const local = new LocalVolumeDriver(join(dataRoot, 'volumes'));
+  const volumes = createVolumes({ database, clock, events, drivers: new Map([[local.name, local]]) });
+  const conmonPath = requiredProgram('conmon');
+  const monitor = resources.use(
+    new ConmonMonitor({ kernel, clock, conmonPath, root: join(execRoot, 'monitor'), cgroups }),
   );
-  const limits = await limitsOfHost(cgroups.version);
-  const containers = openContainers(ground, {
-    cgroups,
-    runtime,
-    storage: storage.driver,
-    networks,
-    volumes,
-    images,
-    monitor,
-    limits,
+  // Images ask who uses them, containers ask for images: the door is handed over before the room is there.
+  let users: ImageUsers = { containersOf: () => [] };
+  const images = await openImages(ground, storage.driver, workers, resources, {
+    containersOf: (imageId) => users.containersOf(imageId),
   });
-  users.room = containers;
+  const limits = await limitsOfHost(cgroups.version);
+  const below = { cgroups, runtime, storage: storage.driver, networks, volumes, images, monitor, limits };
+  const containers = openContainers(ground, below);
+  users = containers;
+
   const warnings = [...runtime.warnings, ...(storage.warning === null ? [] : [`WARNING: ${storage.warning}`])];
-  for (const warning of warnings) logger.warn(warning.replace(/^WARNING: /, ''));
-  const engine: Engine = {
-    containers,
-    images,
-    networks,
-    volumes,
-    events: ground.events,
-    system: createSystemFacts({
-      fixed: fixedFacts(ground, cgroups, runtime, storage.driver),
-      storageStatus: () => storage.driver.status(),
-      versions: async () => ({
-        runtime: (await runtime.runtimes.get(runtime.defaultName)?.version()) ?? '',
-        monitor: await monitor.version(),
-      }),
-      warnings,
+  for (const warning of warnings) ground.logger.warn(warning.replace(/^WARNING: /, ''));
+  const system = createSystemFacts({
+    fixed: fixedFacts(ground, cgroups, runtime, storage.driver),
+    storageStatus: () => storage.driver.status(),
+    versions: async () => ({
+      runtime: (await runtime.runtimes.get(runtime.defaultName)?.version()) ?? '',
+      monitor: await monitor.version(),
     }),
-  };
-  await containers.recover();
-  return daemonOf(ground, engine, containers, networks, undo.move());
+    warnings,
+  });
+  return { engine: { containers, images, networks, volumes, events, system }, containers, networks };
 }
 
 function daemonOf(
   ground: Ground,
-  engine: Engine,
-  containers: EngineContainers,
-  networks: Networks,
+  { engine, containers, networks }: OpenRooms,
   resources: AsyncDisposableStack,
 ): Daemon {
   const { clock, config, logger, version } = ground;
@@ -163,7 +139,7 @@ function daemonOf(
       }
     },
     async tearDown() {
-      for (const { id } of containers.list()) await containers.kill(id, 'KILL').catch(() => undefined);
+      for (const { id } of containers.list()) await containers.stop(id, { signal: 'KILL', timeoutSeconds: 0 });
       await containers.close({ stopContainers: true });
       await networks.shutDown();
       for (const path of ground.kernel.mounts.listBelow(ground.dataRoot)) {

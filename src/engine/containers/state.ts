@@ -14,13 +14,34 @@ export interface LastExit {
  * overlapping booleans (`Running`, `Paused`, `Restarting`, `Dead`) are a projection made in api/wire.
  */
 export type ContainerState =
-  | { readonly status: 'created'; /** Why the last start failed, or ''. */ readonly error: string; readonly exitCode: number }
-  | { readonly status: 'running'; readonly pid: number; readonly startedAt: Timestamp; readonly restartCount: number; readonly lastExit: LastExit | null }
-  | { readonly status: 'paused'; readonly pid: number; readonly startedAt: Timestamp; readonly restartCount: number; readonly lastExit: LastExit | null }
+  | {
+      readonly status: 'created';
+      /** Why the last start failed, or ''. */ readonly error: string;
+      readonly exitCode: number;
+    }
+  | {
+      readonly status: 'running';
+      readonly pid: number;
+      readonly startedAt: Timestamp;
+      readonly restartCount: number;
+      readonly lastExit: LastExit | null;
+    }
+  | {
+      readonly status: 'paused';
+      readonly pid: number;
+      readonly startedAt: Timestamp;
+      readonly restartCount: number;
+      readonly lastExit: LastExit | null;
+    }
   | { readonly status: 'restarting'; readonly restartCount: number; readonly lastExit: LastExit }
   | { readonly status: 'exited'; readonly restartCount: number; readonly lastExit: LastExit }
   | { readonly status: 'removing'; readonly restartCount: number; readonly lastExit: LastExit | null }
-  | { readonly status: 'dead'; readonly restartCount: number; readonly lastExit: LastExit | null; readonly error: string };
+  | {
+      readonly status: 'dead';
+      readonly restartCount: number;
+      readonly lastExit: LastExit | null;
+      readonly error: string;
+    };
 
 export type ContainerStatus = ContainerState['status'];
 
@@ -152,7 +173,13 @@ function nextOfEnded(
       return {
         status: 'exited',
         restartCount: state.restartCount,
-        lastExit: { ...state.lastExit, exitCode: event.exitCode, error: event.error, finishedAt: event.at, oomKilled: false },
+        lastExit: {
+          ...state.lastExit,
+          exitCode: event.exitCode,
+          error: event.error,
+          finishedAt: event.at,
+          oomKilled: false,
+        },
       };
     case 'restart-cancelled':
       return state.status === 'restarting' ? { ...state, status: 'exited' } : null;

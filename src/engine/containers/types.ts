@@ -147,8 +147,14 @@ export interface Containers {
   /** False when it ran already. */
   start(ref: string): Promise<boolean>;
   /** False when it was not running. Null takes the container's own signal and time-out; -1 s waits for ever. */
-  stop(ref: string, options: { readonly signal: string | null; readonly timeoutSeconds: number | null }): Promise<boolean>;
-  restart(ref: string, options: { readonly signal: string | null; readonly timeoutSeconds: number | null }): Promise<void>;
+  stop(
+    ref: string,
+    options: { readonly signal: string | null; readonly timeoutSeconds: number | null },
+  ): Promise<boolean>;
+  restart(
+    ref: string,
+    options: { readonly signal: string | null; readonly timeoutSeconds: number | null },
+  ): Promise<void>;
   /** ConflictError `… is not running`. */
   kill(ref: string, signal: string): Promise<void>;
   pause(ref: string): Promise<void>;
@@ -167,11 +173,13 @@ export interface Containers {
   /** Starts detached; returns when it runs. */
   startExecDetached(id: string): Promise<void>;
   /** Ready to run attached; the process starts within `run`. Start errors are written to the stream (stderr) by `run`. */
-  startExec(id: string, options: { readonly terminal: boolean; readonly consoleSize: readonly [number, number] | null }): Promise<Attachment>;
+  startExec(
+    id: string,
+    options: { readonly terminal: boolean; readonly consoleSize: readonly [number, number] | null },
+  ): Promise<Attachment>;
   resizeExec(id: string, size: { readonly height: number; readonly width: number }): Promise<void>;
   /** Bytes of the writable layer and of the whole root (`size=1`). */
   sizes(ref: string): Promise<{ readonly writableBytes: number; readonly rootBytes: number }>;
   /** Words of `GraphDriver.Data`. */
   describeStorage(ref: string): Promise<Readonly<Record<string, string>>>;
 }
-

@@ -73,14 +73,18 @@ export function capabilitiesOf(options: {
   readonly privileged: boolean;
   readonly add: readonly string[];
   readonly drop: readonly string[];
-  /** Highest capability number of the running kernel. */
-  readonly lastCapability: number;
+  /** The capabilities that the daemon itself may hand on, as the kernel numbers them. */
+  readonly capabilityMask: bigint;
 }): readonly string[] {
-  const known = ALL_CAPABILITIES.slice(0, options.lastCapability + 1);
+  const known = ALL_CAPABILITIES.filter((_name, number) => ((options.capabilityMask >> BigInt(number)) & 1n) === 1n);
   const add = options.add.map((name) => normalise(name, 'CapAdd'));
   const drop = options.drop.map((name) => normalise(name, 'CapDrop'));
   if (options.privileged) return known;
-  const base = add.includes(ALL) ? known : drop.includes(ALL) ? [] : DEFAULT_CAPABILITIES;
+  const base = add.includes(ALL)
+    ? known
+    : drop.includes(ALL)
+      ? []
+      : DEFAULT_CAPABILITIES.filter((name) => known.includes(name));
   const dropped = new Set(drop);
   const kept = base.filter((name) => !dropped.has(name));
   const added = add.filter((name) => name !== ALL && !kept.includes(name));

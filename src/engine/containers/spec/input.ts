@@ -62,8 +62,8 @@ export interface RuntimeSpecInput {
   readonly apparmorProfile: string | null;
   /** Daemon's default ulimits merged with the container's. */
   readonly defaultUlimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
-  /** Highest capability number of the kernel (/proc/sys/kernel/cap_last_cap). */
-  readonly lastCapability: number;
+  /** The capabilities that the daemon itself may hand on (its bounding set), as the kernel numbers them. */
+  readonly capabilityMask: bigint;
   /** Device nodes to put in (`--device`, or the host's when privileged), see devices.ts. */
   readonly devices: readonly DeviceGrant[];
   /** Host's init binary to put in as /sbin/docker-init, or null. */

@@ -50,14 +50,14 @@ export function execProcessOf(
   container: ProcessSpec,
   exec: ExecSpec,
   user: ResolvedUser,
-  lastCapability: number,
+  capabilityMask: bigint,
 ): ProcessSpec {
   const env = mergeEnv(
     [...container.env.filter((line) => !line.startsWith('HOME=')), ...terminalEnv(exec.terminal)],
     exec.env,
   );
   const capabilities = exec.privileged
-    ? capabilitySets(capabilitiesOf({ privileged: true, add: [], drop: [], lastCapability }), user.uid)
+    ? capabilitySets(capabilitiesOf({ privileged: true, add: [], drop: [], capabilityMask }), user.uid)
     : capabilitySets(container.capabilities?.bounding ?? [], user.uid);
   const { consoleSize: _size, ...rest } = container;
   return {
@@ -94,7 +94,7 @@ function processOf(input: RuntimeSpecInput): ProcessSpec {
     privileged: host.privileged,
     add: host.capabilitiesAdd,
     drop: host.capabilitiesDrop,
-    lastCapability: input.lastCapability,
+    capabilityMask: input.capabilityMask,
   });
   const identity = [`HOSTNAME=${input.hostname}`, ...terminalEnv(spec.terminal)];
   const env = mergeEnv([DEFAULT_PATH, ...identity], spec.env);

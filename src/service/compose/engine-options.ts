@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { arch } from 'node:os';
-import { InvalidArgumentError } from '../base/errors.ts';
-import type { Config } from '../config/config.ts';
+import { InvalidArgumentError } from '../../base/errors.ts';
+import type { Config } from '../../config/config.ts';
 
 /** An address pool block as `--default-address-pool` names it. */
 export interface AddressPool {
@@ -96,9 +96,10 @@ export function hostPlatform(): { readonly os: string; readonly architecture: st
   }
 }
 
-/** Number of the highest capability the running kernel knows. */
-export function lastCapability(): number {
-  return Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'utf8'));
+/** The bounding set of this process: what it can hand on to containers. */
+export function capabilityMask(): bigint {
+  const bounding = /^CapBnd:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
+  return BigInt(`0x${bounding}`);
 }
 
 /** Proxies for registry traffic: configured ones, else the environment's, as dockerd reads them. */

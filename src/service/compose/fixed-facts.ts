@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { formatTimestamp } from '../base/clock.ts';
-import type { CgroupHost } from '../engine/runtime/cgroups.ts';
-import type { RuntimeChoice } from '../engine/runtime/choice.ts';
-import type { StorageDriver } from '../engine/storage/driver.ts';
-import type { FactSources } from '../engine/system/facts.ts';
+import { formatTimestamp } from '../../base/clock.ts';
+import type { CgroupHost } from '../../engine/runtime/cgroups.ts';
+import type { RuntimeChoice } from '../../engine/runtime/choice.ts';
+import type { StorageDriver } from '../../engine/storage/driver.ts';
+import type { FactSources } from '../../engine/system/facts.ts';
 import { cgroupDriverOf, proxiesOf } from './engine-options.ts';
 import { initProgram } from './programs.ts';
 import type { Ground } from './rooms.ts';

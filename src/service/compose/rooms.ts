@@ -1,28 +1,30 @@
 /** How each room is opened with options out of the configuration; see compose.ts. */
 import { join } from 'node:path';
-import type { Clock } from '../base/clock.ts';
-import { InvalidArgumentError } from '../base/errors.ts';
-import type { Logger } from '../base/logger.ts';
-import type { Config } from '../config/config.ts';
-import { FileContentStore } from '../engine/content/file-store.ts';
-import type { Events } from '../engine/events/types.ts';
-import { createImages } from '../engine/images/index.ts';
-import type { Images, ImageUsers } from '../engine/images/types.ts';
-import type { Kernel } from '../engine/kernel/kernel.ts';
-import { createNetworks, DEFAULT_ADDRESS_POOLS } from '../engine/network/index.ts';
-import type { Networks } from '../engine/network/types.ts';
-import { createRegistryClient } from '../engine/registry/distribution-client.ts';
-import type { Database } from '../engine/state/database.ts';
-import { LayerTable } from '../engine/state/layers.ts';
-import { chooseStorageDriver } from '../engine/storage/choice.ts';
-import type { StorageDriver } from '../engine/storage/driver.ts';
-import { driversHoldingData } from '../engine/storage/holding-data.ts';
-import { DriverLayerStore } from '../engine/storage/layers/driver-layer-store.ts';
-import type { LayerWorkers } from '../engine/storage/layers/workers.ts';
-import { Overlay2Driver } from '../engine/storage/overlay2/driver.ts';
-import { probeOverlay2 } from '../engine/storage/overlay2/probe.ts';
-import { VfsDriver } from '../engine/storage/vfs/driver.ts';
-import { addressPoolsOf, hostPlatform, proxiesOf } from './engine-options.ts';
+import type { Clock } from '../../base/clock.ts';
+import { InvalidArgumentError } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { Config } from '../../config/config.ts';
+import { FileContentStore } from '../../engine/content/file-store.ts';
+import type { Events } from '../../engine/events/types.ts';
+import { createImages } from '../../engine/images/index.ts';
+import type { Images, ImageUsers } from '../../engine/images/types.ts';
+import type { Kernel } from '../../engine/kernel/kernel.ts';
+import { createNetworks, DEFAULT_ADDRESS_POOLS } from '../../engine/network/index.ts';
+import type { Networks } from '../../engine/network/types.ts';
+import type { CgroupHost } from '../../engine/runtime/cgroups.ts';
+import { chooseRuntimes, type RuntimeChoice } from '../../engine/runtime/choice.ts';
+import type { Database } from '../../engine/state/database.ts';
+import { LayerTable } from '../../engine/state/layers.ts';
+import { chooseStorageDriver } from '../../engine/storage/choice.ts';
+import type { StorageDriver } from '../../engine/storage/driver.ts';
+import { driversHoldingData } from '../../engine/storage/holding-data.ts';
+import { DriverLayerStore } from '../../engine/storage/layers/driver-layer-store.ts';
+import type { LayerWorkers } from '../../engine/storage/layers/workers.ts';
+import { Overlay2Driver } from '../../engine/storage/overlay2/driver.ts';
+import { probeOverlay2 } from '../../engine/storage/overlay2/probe.ts';
+import { VfsDriver } from '../../engine/storage/vfs/driver.ts';
+import { addedRuntimesOf, addressPoolsOf, cgroupDriverOf, hostPlatform, proxiesOf } from './engine-options.ts';
+import { lazyRegistryClient } from './lazy-registry.ts';
 
 const CERTIFICATES_DIRECTORY = '/etc/docker/certs.d';
 
@@ -39,6 +41,20 @@ export interface Ground {
   readonly execRoot: string;
 }
 
+/** crun or runc, and what was added; see runtime/choice.ts. */
+export function openRuntimes({ config, kernel, execRoot }: Ground, cgroups: CgroupHost): RuntimeChoice {
+  const preferred = config.get('default-runtime');
+  return chooseRuntimes({
+    kernel,
+    stateRoot: join(execRoot, 'runtimes'),
+    cgroups,
+    cgroupDriver: cgroupDriverOf(config),
+    preferred: preferred === '' ? null : preferred,
+    added: addedRuntimesOf(config),
+  });
+}
+
+/** The driver that was asked for, that holds data, or that works here; see storage/choice.ts. */
 export async function openStorage(
   ground: Ground,
   workers: LayerWorkers,
@@ -62,6 +78,7 @@ export async function openStorage(
   return { driver: await VfsDriver.open({ root: vfsRoot, copyTree, storageOptions }), warning: choice.warning };
 }
 
+/** Content, layers, registry, and the room of names above them. */
 export async function openImages(
   ground: Ground,
   driver: StorageDriver,
@@ -80,14 +97,17 @@ export async function openImages(
   });
   await layers.sweep();
   const registry = resources.use(
-    createRegistryClient({
-      clock,
-      logger,
-      userAgent: `docker/${ground.version} moored/${ground.version} os/linux`,
-      proxies: proxiesOf(config),
-      certificatesDirectory: CERTIFICATES_DIRECTORY,
-      insecureRegistries: config.get('insecure-registry'),
-      mirrors: config.get('registry-mirror'),
+    lazyRegistryClient(async () => {
+      const { createRegistryClient } = await import('../../engine/registry/distribution-client.ts');
+      return createRegistryClient({
+        clock,
+        logger,
+        userAgent: `docker/${ground.version} moored/${ground.version} os/linux`,
+        proxies: proxiesOf(config),
+        certificatesDirectory: CERTIFICATES_DIRECTORY,
+        insecureRegistries: config.get('insecure-registry'),
+        mirrors: config.get('registry-mirror'),
+      });
     }),
   );
   return createImages({
@@ -108,6 +128,7 @@ export async function openImages(
   });
 }
 
+/** The network room with the default bridge as the flags want it. */
 export function openNetworks({ config, kernel, database, events, clock, logger, execRoot }: Ground): Networks {
   const named = config.get('bridge');
   if (named !== '' && config.get('bip') !== '' && config.get('bridge') === 'none') {

@@ -2,22 +2,22 @@
 import { readFileSync } from 'node:fs';
 import { cpus, hostname } from 'node:os';
 import { join } from 'node:path';
-import { InvalidArgumentError, messageOf } from '../base/errors.ts';
-import type { Config } from '../config/config.ts';
-import { createContainers, type EngineContainers } from '../engine/containers/index.ts';
-import type { Images } from '../engine/images/types.ts';
-import { LinuxFiles } from '../engine/kernel/linux/files.ts';
-import { jsonFileLogDriver } from '../engine/logging/json-file/driver.ts';
-import { noneLogDriver } from '../engine/logging/none/driver.ts';
-import type { Networks } from '../engine/network/types.ts';
-import type { CgroupHost } from '../engine/runtime/cgroups.ts';
-import type { RuntimeChoice } from '../engine/runtime/choice.ts';
-import type { Monitor } from '../engine/runtime/monitor.ts';
-import { createSeccomp } from '../engine/runtime/seccomp/index.ts';
-import type { StorageDriver } from '../engine/storage/driver.ts';
-import type { SystemInfo } from '../engine/system/types.ts';
-import type { Volumes } from '../engine/volumes/driver.ts';
-import { cgroupDriverOf, defaultModesOf, hostPlatform, lastCapability, ulimitsOf } from './engine-options.ts';
+import { InvalidArgumentError, messageOf } from '../../base/errors.ts';
+import type { Config } from '../../config/config.ts';
+import { createContainers, type EngineContainers } from '../../engine/containers/index.ts';
+import type { Images } from '../../engine/images/types.ts';
+import { LinuxFiles } from '../../engine/kernel/linux/files.ts';
+import { jsonFileLogDriver } from '../../engine/logging/json-file/driver.ts';
+import { noneLogDriver } from '../../engine/logging/none/driver.ts';
+import type { Networks } from '../../engine/network/types.ts';
+import type { CgroupHost } from '../../engine/runtime/cgroups.ts';
+import type { RuntimeChoice } from '../../engine/runtime/choice.ts';
+import type { Monitor } from '../../engine/runtime/monitor.ts';
+import { createSeccomp } from '../../engine/runtime/seccomp/index.ts';
+import type { StorageDriver } from '../../engine/storage/driver.ts';
+import type { SystemInfo } from '../../engine/system/types.ts';
+import type { Volumes } from '../../engine/volumes/driver.ts';
+import { cgroupDriverOf, defaultModesOf, hostPlatform, capabilityMask, ulimitsOf } from './engine-options.ts';
 import { initProgram } from './programs.ts';
 import type { Ground } from './rooms.ts';
 
@@ -86,7 +86,7 @@ export function openContainers(ground: Ground, rooms: LowerRooms): EngineContain
       hostGatewayAddress: config.get('host-gateway-ip') === '' ? null : config.get('host-gateway-ip'),
       // Loading Docker's AppArmor profile comes with the host service.
       apparmorProfile: null,
-      lastCapability: lastCapability(),
+      capabilityMask: capabilityMask(),
       hostPlatform: hostPlatform(),
       hostname: hostname(),
       cpuCount: cpus().length,

@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
-import { UnavailableError } from '../base/errors.ts';
+import { UnavailableError } from '../../base/errors.ts';
 
 /** Where distributions put what an engine needs, beside the usual places. */
 const DIRECTORIES = [

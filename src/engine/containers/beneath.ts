@@ -1,0 +1,54 @@
+/** Reaching files inside a container's root without being led out of it: thin words over the kernel's `openBeneath`. */
+import { closeSync, constants, mkdirSync } from 'node:fs';
+import { posix } from 'node:path';
+import { errnoCodeOf } from '../../base/errors.ts';
+import type { FileCalls } from '../kernel/files.ts';
+import type { Fd } from '../kernel/kernel.ts';
+
+/** open(2)'s O_PATH, which node:fs does not name; the same number on x86-64 and arm64. */
+const O_PATH = 0o10000000;
+
+/** An open file or directory; dispose to close it. */
+export interface Held extends Disposable {
+  readonly fd: Fd;
+}
+
+/** Path by which node:fs reaches `name` directly inside an open directory; follow no link with it. */
+export function pathAt(directory: Fd, name: string): string {
+  return `/proc/self/fd/${String(directory)}/${name}`;
+}
+
+/** Opens a file for reading inside `root`; null when it is not there. Does not wait for a fifo's writer. */
+export function openFileBeneath(files: Pick<FileCalls, 'openBeneath'>, root: string | Fd, path: string): Held | null {
+  return open(files, root, path, constants.O_RDONLY | constants.O_NONBLOCK);
+}
+
+/** Opens a directory inside `root`; null when it is not there. */
+export function openDirectoryBeneath(
+  files: Pick<FileCalls, 'openBeneath'>,
+  root: string | Fd,
+  path: string,
+): Held | null {
+  return open(files, root, path, O_PATH | constants.O_DIRECTORY);
+}
+
+/** Makes a directory inside `root`, and those it is in. What is there already is left, also when it is no directory. */
+export function makeDirectoryBeneath(files: Pick<FileCalls, 'openBeneath'>, root: string, path: string): void {
+  using existing = open(files, root, path, O_PATH);
+  if (existing !== null) return;
+  const parentPath = posix.dirname(path);
+  makeDirectoryBeneath(files, root, parentPath);
+  using parent = openDirectoryBeneath(files, root, parentPath);
+  if (parent !== null) mkdirSync(pathAt(parent.fd, posix.basename(path)), { mode: 0o755 });
+}
+
+function open(files: Pick<FileCalls, 'openBeneath'>, root: string | Fd, path: string, flags: number): Held | null {
+  try {
+    const fd = files.openBeneath(root, path, flags);
+    return { fd, [Symbol.dispose]: () => closeSync(fd) };
+  } catch (error) {
+    const code = errnoCodeOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    throw error;
+  }
+}

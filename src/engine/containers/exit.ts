@@ -1,0 +1,115 @@
+import { messageOf } from '../../base/errors.ts';
+import type { Task, TaskExit } from '../runtime/monitor.ts';
+import type { Container } from './container.ts';
+import { removeNow } from './removal.ts';
+import { publish, type Room } from './room.ts';
+import { restartDelayMs } from './restart-policy.ts';
+import { startNow } from './start.ts';
+import { isLive, restartCountOf } from './state.ts';
+
+const NS_PER_MS = 1_000_000n;
+const NS_PER_S = 1_000_000_000n;
+
+/** Puts a process's end into its container's mailbox, whenever it comes. */
+export function watchExit(room: Room, container: Container, task: Task): void {
+  void task.exit.then((exit) =>
+    container.mailbox
+      .run(() => onExit(room, container, task, exit))
+      .catch((error: unknown) => {
+        room.logger.error('the end of a container could not be dealt with', {
+          container: container.id,
+          reason: messageOf(error),
+        });
+      }),
+  );
+}
+
+/** The process has ended: persist, publish, give everything back, then restart, remove, or rest. */
+async function onExit(room: Room, container: Container, task: Task, exit: TaskExit): Promise<void> {
+  const { state } = container;
+  if (container.task !== task || !isLive(state)) return;
+  const ranNs = exit.exitedAt - state.startedAt;
+  const delayMs = room.closing || container.removing ? null : plannedDelayMs(container, exit.exitCode, ranNs);
+  const event = {
+    kind: 'exited',
+    exitCode: exit.exitCode,
+    at: exit.exitedAt,
+    oomKilled: exit.oomKilled,
+    error: exit.error ?? '',
+    restart: delayMs !== null,
+  } as const;
+  try {
+    container.apply(event);
+  } catch (error) {
+    // A full disk cannot make an ended process live: the truth is kept in memory and found again at the next start.
+    room.logger.error('the exit of a container could not be written down', {
+      container: container.id,
+      reason: messageOf(error),
+    });
+    container.believe(event);
+  }
+  container.task = null;
+  container.process = null;
+  if (exit.oomKilled) publish(room, container, 'oom');
+  const execDuration = String(ranNs > 0n ? ranNs / NS_PER_S : 0n);
+  publish(room, container, 'die', { exitCode: String(exit.exitCode), execDuration });
+  await giveBack(room, container);
+  if (delayMs === null) container.ended.abort();
+  container.waiters.exited({ exitCode: exit.exitCode, error: exit.error });
+  await quietly(room, container, 'its monitor and cgroup', () => task.delete());
+  if (delayMs !== null) planRestart(room, container, delayMs);
+  else if (container.document.spec.host.autoRemove && !container.removing && !room.closing) {
+    await removeNow(room, container, { volumes: true });
+  }
+}
+
+function plannedDelayMs(container: Container, exitCode: number, ranNs: bigint): number | null {
+  return restartDelayMs(container.document.spec.host.restartPolicy, {
+    exitCode,
+    ranMs: Number(ranNs / NS_PER_MS),
+    restartCount: restartCountOf(container.state),
+    previousDelayMs: container.restartDelayMs,
+    desired: container.live.desired,
+  });
+}
+
+/** Network, mounts and bundle of a container without a process; each failure is told and stops none of the others. */
+export async function giveBack(room: Room, container: Container): Promise<void> {
+  const { sandbox } = container.live;
+  if (sandbox !== null) {
+    await quietly(room, container, 'its network', async () => {
+      await room.networks.tearDown(container.id, sandbox);
+      container.update({ sandbox: null });
+    });
+  }
+  const { paths } = container;
+  for (const path of [...room.kernel.mounts.listBelow(paths.rootfs), ...room.kernel.mounts.listBelow(paths.shm)]) {
+    await quietly(room, container, `the mount on ${path}`, async () => {
+      room.kernel.mounts.unmount(path, { lazy: true });
+    });
+  }
+}
+
+/** Plans the next start by policy. */
+export function planRestart(room: Room, container: Container, delayMs: number): void {
+  container.restartDelayMs = delayMs;
+  container.restartTimer = room.clock.after(delayMs, () => {
+    container.restartTimer = null;
+    void container.mailbox
+      .run(async () => {
+        if (container.state.status !== 'restarting' || room.closing) return;
+        await startNow(room, container);
+      })
+      .catch((error: unknown) => {
+        room.logger.warn('a restart by policy failed', { container: container.id, reason: messageOf(error) });
+      });
+  });
+}
+
+async function quietly(room: Room, container: Container, what: string, job: () => Promise<void>): Promise<void> {
+  try {
+    await job();
+  } catch (error) {
+    room.logger.warn(`${what} could not be given back`, { container: container.id, reason: messageOf(error) });
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * The containers room: what containers there are, what they are doing, and every verb on them. It composes the rooms
+ * below (images, storage, network, runtime, logging, volumes) and is the only one that knows a container as a whole.
+ * Each container is an actor (container.ts); each verb is one file.
+ */
+import { messageOf } from '../../base/errors.ts';
+import type { ImageUsers } from '../images/types.ts';
+import type { DescribableDriver, StorageDriver } from '../storage/driver.ts';
+import { attach } from './attach.ts';
+import { create } from './create.ts';
+import { notRunning } from './errors.ts';
+import { createExec, findExec, resizeExec, startExec, startExecDetached } from './exec.ts';
+import { viewOfExec } from './exec-record.ts';
+import { watchExit } from './exit.ts';
+import { logs, rotateLogs } from './logs.ts';
+import type { ContainersDependencies, ContainersOptions } from './options.ts';
+import { pause, unpause } from './pause.ts';
+import { recover } from './recover.ts';
+import { remove } from './remove.ts';
+import { rename } from './rename.ts';
+import { createRoom, type Room } from './room.ts';
+import { start } from './start.ts';
+import { isLive } from './state.ts';
+import { kill, restart, stop, stopContainer } from './stop.ts';
+import type { Containers } from './types.ts';
+import { wait } from './wait.ts';
+
+/** How often the logs of what runs are looked at: at full disk speed a log is over its bound by this much at most. */
+const ROTATION_MS = 10_000;
+
+/** The room with what only the composition root uses. */
+export interface EngineContainers extends Containers, ImageUsers {
+  /** Reads the state, adopts what runs, cleans up what a killed daemon left. Before any other verb; once. */
+  recover(): Promise<void>;
+  /** Lets go of everything; stops containers first where asked (Docker's way without live-restore). Idempotent. */
+  close(options: { readonly stopContainers: boolean }): Promise<void>;
+}
+
+export function createContainers(dependencies: ContainersDependencies, options: ContainersOptions): EngineContainers {
+  const room = createRoom(dependencies, options, watchExit);
+  let rotation: Disposable | null = null;
+  const planRotation = (): void => {
+    rotation = room.clock.after(ROTATION_MS, () => {
+      void rotateLogs(room)
+        .catch((error: unknown) => room.logger.warn('logs could not be rotated', { reason: messageOf(error) }))
+        .finally(() => {
+          if (!room.closing) planRotation();
+        });
+    });
+  };
+  return {
+    get: (ref) => room.registry.resolve(ref).view(),
+    list: () => newestFirst(room),
+    create: (request) => create(room, request),
+    start: (ref) => start(room, ref),
+    stop: (ref, how) => stop(room, ref, how),
+    restart: (ref, how) => restart(room, ref, how),
+    kill: (ref, signal) => kill(room, ref, signal),
+    pause: (ref) => pause(room, ref),
+    unpause: (ref) => unpause(room, ref),
+    rename: (ref, name) => rename(room, ref, name),
+    remove: (ref, how) => remove(room, ref, how),
+    wait: (ref, condition, signal) => wait(room, ref, condition, signal),
+    attach: (ref, how) => attach(room, ref, how),
+    resize: (ref, size) => resize(room, ref, size),
+    logs: (ref, how) => logs(room, ref, how),
+    createExec: (ref, spec) => createExec(room, ref, spec),
+    getExec: (id) => viewOfExec(findExec(room, id).exec),
+    startExecDetached: (id) => startExecDetached(room, id),
+    startExec: async (id, how) => startExec(room, id, how),
+    resizeExec: (id, size) => resizeExec(room, id, size),
+    sizes: (ref) => sizes(room, ref),
+    describeStorage: (ref) => describeStorage(room, ref),
+    containersOf: (imageId) => room.registry.usersOf(imageId).map(({ id, state }) => ({ id, running: isLive(state) })),
+    async recover() {
+      await recover(room);
+      planRotation();
+    },
+    async close({ stopContainers }) {
+      room.closing = true;
+      rotation?.[Symbol.dispose]();
+      for (const container of room.registry.all()) container.restartTimer?.[Symbol.dispose]();
+      if (stopContainers) await stopAll(room);
+    },
+  };
+}
+
+function newestFirst(room: Room): ReturnType<Containers['list']> {
+  return room.registry
+    .all()
+    .map((container) => container.view())
+    .sort((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0));
+}
+
+async function resize(
+  room: Room,
+  ref: string,
+  size: { readonly height: number; readonly width: number },
+): Promise<void> {
+  const container = room.registry.resolve(ref);
+  if (container.task === null) throw notRunning(container.id);
+  await container.task.resize(size);
+}
+
+async function sizes(room: Room, ref: string): ReturnType<Containers['sizes']> {
+  const { id, document } = room.registry.resolve(ref);
+  const { sizeBytes } = await room.storage.usage(id);
+  return { writableBytes: sizeBytes, rootBytes: sizeBytes + (room.images.find(document.imageId)?.sizeBytes ?? 0) };
+}
+
+async function describeStorage(room: Room, ref: string): ReturnType<Containers['describeStorage']> {
+  const { id, state, paths } = room.registry.resolve(ref);
+  return isDescribable(room.storage) ? room.storage.describe(id, isLive(state) ? paths.rootfs : null) : {};
+}
+
+function isDescribable(driver: StorageDriver): driver is DescribableDriver {
+  return 'describe' in driver;
+}
+
+/** All at once: the whole takes as long as the slowest, and never longer than the bound. */
+async function stopAll(room: Room): Promise<void> {
+  const limit = room.options.shutdownTimeoutSeconds;
+  await Promise.all(
+    room.registry.all().map(async (container) => {
+      const own = container.document.spec.stopTimeoutSeconds ?? limit;
+      const timeoutSeconds = own < 0 ? limit : Math.min(own, limit);
+      await stopContainer(room, container, { signal: null, timeoutSeconds, byUser: false });
+      await container.mailbox.idle();
+    }),
+  );
+}

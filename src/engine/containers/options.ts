@@ -1,0 +1,137 @@
+import type { Clock } from '../../base/clock.ts';
+import type { ContainerId } from '../../base/ids.ts';
+import type { Logger } from '../../base/logger.ts';
+import type { Events } from '../events/types.ts';
+import type { Images } from '../images/types.ts';
+import type { FileCalls } from '../kernel/files.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import type { LogDriver } from '../logging/driver.ts';
+import type { Networks } from '../network/types.ts';
+import type { Platform } from '../oci/image-spec.ts';
+import type { LinuxSeccomp } from '../oci/runtime-spec.ts';
+import type { Monitor } from '../runtime/monitor.ts';
+import type { OciRuntime } from '../runtime/runtime.ts';
+import type { Database } from '../state/database.ts';
+import type { StorageDriver } from '../storage/driver.ts';
+import type { Volumes } from '../volumes/driver.ts';
+import type { Ulimit } from './spec-types.ts';
+
+/** What the seccomp service decides for one container. */
+export interface SeccompDecision {
+  /** Goes into config.json; null where a compiled program is in `annotations`, or the container is unconfined. */
+  readonly seccomp: LinuxSeccomp | null;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** Turns `--security-opt seccomp=…`, privileges and capabilities into a filter; the runtime room's. */
+export interface SeccompService {
+  /** InvalidArgumentError in Docker's words for a profile that cannot be read. */
+  seccompFor(request: {
+    readonly privileged: boolean;
+    readonly capabilities: readonly string[];
+    readonly securityOptions: readonly string[];
+    readonly runtime: OciRuntime;
+  }): SeccompDecision;
+}
+
+/** Everything the containers room works with. */
+export interface ContainersDependencies {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly kernel: Pick<Kernel, 'mounts'>;
+  readonly files: Pick<FileCalls, 'openBeneath' | 'mknod' | 'listXattrs' | 'getXattr' | 'setXattr' | 'setTimes'>;
+  readonly storage: StorageDriver;
+  readonly images: Pick<Images, 'get' | 'find'>;
+  readonly networks: Pick<Networks, 'validate' | 'setUp' | 'tearDown' | 'restore' | 'get'>;
+  readonly volumes: Pick<Volumes, 'get' | 'list' | 'create' | 'remove' | 'hold' | 'release' | 'usersOf' | 'mount'>;
+  readonly logDrivers: ReadonlyMap<string, LogDriver>;
+  readonly monitor: Monitor;
+  readonly runtimes: ReadonlyMap<string, OciRuntime>;
+  readonly seccomp: SeccompService;
+  readonly events: Pick<Events, 'publish'>;
+  readonly logger: Logger;
+}
+
+/** What the host can enforce; see `SystemInfo.limits`. */
+export interface HostLimits {
+  readonly memory: boolean;
+  readonly swap: boolean;
+  readonly cpuCfs: boolean;
+  readonly cpuShares: boolean;
+  readonly cpuset: boolean;
+  readonly pids: boolean;
+  readonly oomKillDisable: boolean;
+  readonly ipv4Forwarding: boolean;
+}
+
+/** What compose decides; never a configuration key. */
+export interface ContainersOptions {
+  /** `<data-root>/containers`: one directory a container (log, hosts, root mount point). */
+  readonly containersRoot: string;
+  /** `<exec-root>/containers`: bundles and shared memory; may be gone after a reboot. */
+  readonly bundlesRoot: string;
+  readonly defaultRuntime: string;
+  readonly defaultLogDriver: string;
+  readonly defaultLogOptions: Readonly<Record<string, string>>;
+  readonly cgroup: {
+    readonly version: '1' | '2';
+    readonly driver: 'cgroupfs' | 'systemd';
+    /** `/docker` for cgroupfs, `system.slice` for systemd. */
+    readonly parent: string;
+  };
+  readonly defaultShmSizeBytes: number;
+  readonly defaultIpcMode: 'private' | 'shareable';
+  readonly defaultCgroupnsMode: 'private' | 'host';
+  readonly defaultUlimits: readonly Ulimit[];
+  /** Init binary of the host, or null where there is none. */
+  readonly initPath: string | null;
+  /** Put an init into containers that do not say (`--init` of the daemon). */
+  readonly initByDefault: boolean;
+  readonly dns: readonly string[];
+  readonly dnsSearch: readonly string[];
+  readonly dnsOptions: readonly string[];
+  /** What `host-gateway` means; null: the default bridge's own address. */
+  readonly hostGatewayAddress: string | null;
+  /** AppArmor profile for ordinary containers, or null where the host has none. */
+  readonly apparmorProfile: string | null;
+  /** The capabilities that the daemon itself may hand on (its bounding set), as the kernel numbers them. */
+  readonly capabilityMask: bigint;
+  readonly hostPlatform: Platform;
+  readonly hostname: string;
+  readonly cpuCount: number;
+  readonly limits: HostLimits;
+  /** Stop what runs when the daemon is told to end (Docker's way unless `live-restore`). */
+  readonly stopContainersOnShutdown: boolean;
+  /** Longest time all stops together may take then. */
+  readonly shutdownTimeoutSeconds: number;
+}
+
+/** Where a container's files are. */
+export interface ContainerPaths {
+  readonly directory: string;
+  readonly rootfs: string;
+  readonly hostname: string;
+  readonly hosts: string;
+  readonly resolvConf: string;
+  readonly bundle: string;
+  readonly config: string;
+  readonly shm: string;
+}
+
+export function pathsOf(
+  options: Pick<ContainersOptions, 'containersRoot' | 'bundlesRoot'>,
+  id: ContainerId,
+): ContainerPaths {
+  const directory = `${options.containersRoot}/${id}`;
+  const bundle = `${options.bundlesRoot}/${id}`;
+  return {
+    directory,
+    rootfs: `${directory}/rootfs`,
+    hostname: `${directory}/hostname`,
+    hosts: `${directory}/hosts`,
+    resolvConf: `${directory}/resolv.conf`,
+    bundle,
+    config: `${bundle}/config.json`,
+    shm: `${bundle}/shm`,
+  };
+}

@@ -1,0 +1,138 @@
+/**
+ * Start-up is recovery: the rows are read, what runs is adopted, and what happened meanwhile is fed in as messages. A
+ * killed daemon may have left a container half created (`creating`), half started (`starting`) or half removed.
+ */
+import { rmSync } from 'node:fs';
+import { messageOf } from '../../base/errors.ts';
+import type { SandboxState } from '../network/types.ts';
+import type { Container } from './container.ts';
+import { giveBack, planRestart } from './exit.ts';
+import { decodeRow } from './record.ts';
+import { removeNow } from './removal.ts';
+import { startsWithDaemon } from './restart-policy.ts';
+import { actorOf, runtimeNamed, type Room } from './room.ts';
+import { startNow } from './start.ts';
+import { exitCodeOf, isLive, restartCountOf } from './state.ts';
+
+/** dockerd's code for a process of which nothing is known, as after a reboot. */
+const UNKNOWN_EXIT_CODE = 255;
+const CONTAINER_ID = /^[0-9a-f]{64}$/;
+
+export async function recover(room: Room): Promise<void> {
+  for (const row of room.rows.all()) {
+    const container = actorOf(room, decodeRow(row));
+    if (container.live.phase === 'creating') {
+      await takeBack(room, container);
+      continue;
+    }
+    room.registry.reserveName(container.name, container.id);
+    room.registry.add(container);
+  }
+  await removeStraySnapshots(room);
+  const containers = room.registry.all();
+  await Promise.all(containers.map((container) => adopt(room, container)));
+  await room.networks.restore(containers.flatMap(liveSandbox));
+  for (const container of containers) {
+    if (container.task !== null) room.watchExit(container, container.task);
+    else await settle(room, container);
+  }
+}
+
+/** A create that never got through: nobody knows its id. */
+async function takeBack(room: Room, container: Container): Promise<void> {
+  await room.storage.remove(container.id);
+  rmSync(container.paths.directory, { recursive: true, force: true });
+  room.db.transaction(() => {
+    room.volumes.release(container.id);
+    room.rows.delete(container.id);
+  });
+}
+
+async function removeStraySnapshots(room: Room): Promise<void> {
+  const stray: string[] = [];
+  for await (const { key, kind } of room.storage.walk()) {
+    if (kind === 'active' && CONTAINER_ID.test(key) && room.registry.find(key) === null) stray.push(key);
+  }
+  for (const key of stray) await room.storage.remove(key);
+}
+
+async function adopt(room: Room, container: Container): Promise<void> {
+  const starting = container.live.phase === 'starting';
+  if (!isLive(container.state) && !starting) return;
+  const task = await room.monitor.adopt(container.id, runtimeNamed(room, container.document.runtime));
+  if (starting) {
+    // Whoever asked for the start got no answer: it did not happen.
+    task?.signal(9);
+    await task?.delete();
+    container.apply(
+      {
+        kind: 'start-failed',
+        exitCode: 128,
+        error: 'the engine was killed while it started the container',
+        at: room.clock.now(),
+      },
+      { phase: 'settled' },
+    );
+    return;
+  }
+  container.task = task;
+  if (task !== null) return;
+  container.apply({
+    kind: 'exited',
+    exitCode: UNKNOWN_EXIT_CODE,
+    at: room.clock.now(),
+    oomKilled: false,
+    error: 'the process and its monitor were gone when the engine started',
+    restart: false,
+  });
+}
+
+function liveSandbox(
+  container: Container,
+): readonly { readonly containerId: Container['id']; readonly sandbox: SandboxState }[] {
+  const { sandbox } = container.live;
+  return container.task === null || sandbox === null ? [] : [{ containerId: container.id, sandbox }];
+}
+
+/** A container without a process: gives back what it held, then removes, restarts or rests it. */
+async function settle(room: Room, container: Container): Promise<void> {
+  await giveBack(room, container);
+  const { state, document, live } = container;
+  const { restartPolicy, autoRemove } = document.spec.host;
+  if (
+    state.status === 'removing' ||
+    state.status === 'dead' ||
+    (autoRemove && live.hasStarted && state.status === 'exited')
+  ) {
+    await container.mailbox
+      .run(() => removeNow(room, container, { volumes: autoRemove }))
+      .catch((error: unknown) => {
+        room.logger.warn('a removal could not be finished', { container: container.id, reason: messageOf(error) });
+      });
+    return;
+  }
+  if (state.status === 'restarting') {
+    planRestart(room, container, 0);
+    return;
+  }
+  container.ended.abort();
+  const last = {
+    exitCode: exitCodeOf(state),
+    restartCount: restartCountOf(state),
+    desired: live.desired,
+    hasStarted: live.hasStarted,
+  };
+  if (startsWithDaemon(restartPolicy, last)) startBehind(room, container);
+}
+
+/** Not awaited: the engine is ready before its containers are. */
+function startBehind(room: Room, container: Container): void {
+  container.mailbox
+    .run(() => startNow(room, container))
+    .catch((error: unknown) => {
+      room.logger.error('a container could not be started with the engine', {
+        container: container.id,
+        reason: messageOf(error),
+      });
+    });
+}

@@ -1,0 +1,70 @@
+import type { ContainerId } from '../../base/ids.ts';
+import type { ImageId } from '../oci/digest.ts';
+import type { Container } from './container.ts';
+import { ambiguousPrefix, nameInUse, noSuchContainer } from './errors.ts';
+
+const MIN_PREFIX = /^[0-9a-f]{1,63}$/;
+
+/** All containers by id and by name. Names are taken before a container exists, so that two creates cannot race. */
+export class Registry {
+  readonly #byId = new Map<ContainerId, Container>();
+  readonly #idByName = new Map<string, ContainerId>();
+
+  /** Takes a name. ConflictError in Docker's words when somebody has it. */
+  reserveName(name: string, id: ContainerId): void {
+    const owner = this.#idByName.get(name);
+    if (owner !== undefined) throw nameInUse(name, owner);
+    this.#idByName.set(name, id);
+  }
+
+  releaseName(name: string): void {
+    this.#idByName.delete(name);
+  }
+
+  hasName(name: string): boolean {
+    return this.#idByName.has(name);
+  }
+
+  /** Adds a container whose name was reserved. */
+  add(container: Container): void {
+    this.#byId.set(container.id, container);
+  }
+
+  delete(container: Container): void {
+    this.#byId.delete(container.id);
+    if (this.#idByName.get(container.name) === container.id) this.#idByName.delete(container.name);
+  }
+
+  /** By full id, then name (with or without `/`), then unique id prefix: Docker's order. */
+  resolve(ref: string): Container {
+    const container = this.find(ref);
+    if (container === null) throw noSuchContainer(ref);
+    return container;
+  }
+
+  /** Null when nothing matches; InvalidArgumentError when a prefix is ambiguous. */
+  find(ref: string): Container | null {
+    const byId = this.#byId.get(ref as ContainerId);
+    if (byId !== undefined) return byId;
+    const id = this.#idByName.get(ref.startsWith('/') ? ref.slice(1) : ref);
+    const byName = id === undefined ? undefined : this.#byId.get(id);
+    if (byName !== undefined) return byName;
+    if (!MIN_PREFIX.test(ref)) return null;
+    const matches = this.all().filter((container) => container.id.startsWith(ref));
+    if (matches.length > 1) throw ambiguousPrefix(ref);
+    return matches[0] ?? null;
+  }
+
+  get(id: ContainerId): Container | null {
+    return this.#byId.get(id) ?? null;
+  }
+
+  /** In no order. */
+  all(): readonly Container[] {
+    return [...this.#byId.values()];
+  }
+
+  usersOf(imageId: ImageId): readonly Container[] {
+    return this.all().filter(({ document }) => document.imageId === imageId);
+  }
+}

@@ -1,0 +1,138 @@
+import { EngineError, messageOf } from '../../base/errors.ts';
+import type { Container } from './container.ts';
+import { markedForRemoval, notRunning } from './errors.ts';
+import { publish, runtimeNamed, type Room } from './room.ts';
+import { parseSignal, SIGKILL, SIGTERM } from './signals.ts';
+import { startNow } from './start.ts';
+import { isLive } from './state.ts';
+
+/** What stop and restart take; null means the container's own. */
+export interface StopOptions {
+  readonly signal: string | null;
+  /** -1 waits for ever. */
+  readonly timeoutSeconds: number | null;
+}
+
+const DEFAULT_STOP_SECONDS = 10;
+
+/** Asks, waits, then kills. False when it was not running. */
+export async function stop(room: Room, ref: string, options: StopOptions): Promise<boolean> {
+  const container = room.registry.resolve(ref);
+  if (!(await stopContainer(room, container, options))) return false;
+  publish(room, container, 'stop');
+  return true;
+}
+
+export async function restart(room: Room, ref: string, options: StopOptions): Promise<void> {
+  const container = room.registry.resolve(ref);
+  if (container.removing) throw markedForRemoval();
+  if (await stopContainer(room, container, options)) publish(room, container, 'stop');
+  await container.mailbox.run(() => startNow(room, container));
+  publish(room, container, 'restart');
+}
+
+/** ConflictError when it does not run; each error says what it is about. A kill by SIGKILL returns when the process has ended. */
+export async function kill(room: Room, ref: string, signalText: string): Promise<void> {
+  try {
+    await killContainer(room, room.registry.resolve(ref), signalText);
+  } catch (error) {
+    if (error instanceof EngineError)
+      throw new EngineError(error.kind, `cannot kill container: ${ref}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+async function killContainer(room: Room, container: Container, signalText: string): Promise<void> {
+  const signal = signalText === '' ? SIGKILL : parseSignal(signalText);
+  const given = new AbortController();
+  const ended = container.waiters.add('next-exit', given.signal).catch(() => null);
+  const sent = await container.mailbox.run(async () => {
+    if (!isLive(container.state) && container.state.status !== 'restarting') return false;
+    // Whoever kills it does not want it back by policy.
+    if (signal === SIGKILL || signal === stopSignalOf(container)) container.update({ desired: 'stopped' });
+    if (callOffRestart(container)) return true;
+    return sendSignal(room, container, signal);
+  });
+  if (sent && signal === SIGKILL && isLive(container.state)) await ended;
+  given.abort(new Error('not waited for'));
+  if (!sent) throw notRunning(container.id);
+}
+
+/**
+ * Ends a container without the event of a user's stop; false when nothing ran. `byUser` false leaves the wish that it
+ * should run (the daemon's own end), so that policies start it again.
+ */
+export async function stopContainer(
+  room: Room,
+  container: Container,
+  options: StopOptions & { readonly byUser?: boolean },
+): Promise<boolean> {
+  const signal =
+    options.signal === null || options.signal === '' ? stopSignalOf(container) : parseSignal(options.signal);
+  const seconds = options.timeoutSeconds ?? container.document.spec.stopTimeoutSeconds ?? DEFAULT_STOP_SECONDS;
+  const given = new AbortController();
+  const ended = container.waiters.add('next-exit', given.signal).catch(() => null);
+  const asked = await container.mailbox.run(async () => {
+    if (!isLive(container.state) && container.state.status !== 'restarting') return 'nothing runs';
+    if (options.byUser !== false) container.update({ desired: 'stopped' });
+    if (callOffRestart(container)) return 'called off';
+    // A process without a handler for the signal, as pid 1, ignores it; with no time to wait there is no point in asking.
+    await sendSignal(room, container, seconds === 0 ? SIGKILL : signal);
+    return 'signalled';
+  });
+  if (asked !== 'signalled') {
+    given.abort(new Error('not waited for'));
+    return asked === 'called off';
+  }
+  if (seconds !== 0) await endOrDeadline(room, ended, seconds);
+  await container.mailbox.run(async () => {
+    if (isLive(container.state)) await sendSignal(room, container, SIGKILL);
+  });
+  await ended;
+  return true;
+}
+
+async function endOrDeadline(room: Room, ended: Promise<unknown>, seconds: number): Promise<void> {
+  if (seconds < 0) {
+    await ended;
+    return;
+  }
+  const deadline = Promise.withResolvers<undefined>();
+  using _timer = room.clock.after(seconds * 1000, () => deadline.resolve(undefined));
+  await Promise.race([ended, deadline.promise]);
+}
+
+/** Inside the mailbox. A paused container takes no signal but in its kernel's queue: it is resumed to die. */
+async function sendSignal(room: Room, container: Container, signal: number): Promise<boolean> {
+  const { state, task } = container;
+  if (!isLive(state) || task === null) return false;
+  publish(room, container, 'kill', { signal: String(signal) });
+  const sent = task.signal(signal);
+  if (state.status === 'paused' && (signal === SIGKILL || signal === stopSignalOf(container))) {
+    await runtimeNamed(room, container.document.runtime)
+      .resume(container.id)
+      .then(() => container.apply({ kind: 'unpaused' }))
+      .catch((error: unknown) => {
+        room.logger.warn('a paused container could not be resumed to end', {
+          container: container.id,
+          reason: messageOf(error),
+        });
+      });
+  }
+  return sent;
+}
+
+/** Calls a planned restart off; true when there was one. */
+function callOffRestart(container: Container): boolean {
+  if (container.state.status !== 'restarting') return false;
+  container.restartTimer?.[Symbol.dispose]();
+  container.restartTimer = null;
+  container.apply({ kind: 'restart-cancelled' });
+  container.ended.abort();
+  return true;
+}
+
+function stopSignalOf(container: Container): number {
+  const { stopSignal } = container.document.spec;
+  return stopSignal === null || stopSignal === '' ? SIGTERM : parseSignal(stopSignal);
+}
