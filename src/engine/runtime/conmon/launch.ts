@@ -37,57 +37,70 @@ export async function launch(
   command: MonitorCommand,
   temporaryPath: string,
 ): Promise<Launch> {
-  const { processes } = kernel;
-  const attachFirst = command.exec?.attachFirst === true;
-  using theirs = new DisposableStack();
-  const toUs = (): Fd => {
-    const { read, write } = processes.pipe();
-    ends.set(read, write);
-    theirs.defer(() => closeSync(write));
-    return read;
+  const { pid, words, sync, attach, start } = spawn(kernel, command, temporaryPath);
+  const pipes = new DisposableStack();
+  if (start !== null) pipes.defer(() => closeSync(start));
+  const started: Launch = {
+    sync: pipes.use(new SyncPipe(sync)),
+    attachReady: attach === null ? null : pipes.use(new SyncPipe(attach)),
+    release: () => {
+      if (start !== null) writeSync(start, '0');
+    },
+    complaint: kernel.processes.readAll(words).catch(() => ''),
+    [Symbol.dispose]: () => pipes.dispose(),
   };
-  const ends = new Map<Fd, Fd>();
-  const words = toUs();
-  const sync = toUs();
-  const attach = attachFirst ? toUs() : null;
-  const start = attachFirst ? processes.pipe() : null;
-  if (start !== null) theirs.defer(() => closeSync(start.read));
-  const end = (fd: Fd): Fd => ends.get(fd) ?? fd;
-  const fds: (readonly [Fd, number])[] = [
-    [end(words), 1],
-    [end(words), 2],
-    [end(sync), SYNC_FD],
-  ];
-  if (attach !== null) fds.push([end(attach), ATTACH_FD]);
-  if (start !== null) fds.push([start.read, START_FD]);
-  const ours = new DisposableStack();
-  const syncPipe = ours.use(new SyncPipe(sync));
-  const attachPipe = attach === null ? null : ours.use(new SyncPipe(attach));
-  if (start !== null) ours.defer(() => closeSync(start.write));
-  const complaint = processes.readAll(words).catch(() => '');
   try {
-    const pid = processes.spawn({
-      argv: conmonArguments(command),
-      env: {
-        ...MONITOR_ENV,
-        TMPDIR: temporaryPath,
-        _OCI_SYNCPIPE: String(SYNC_FD),
-        ...(attachFirst ? { _OCI_STARTPIPE: String(START_FD), _OCI_ATTACHPIPE: String(ATTACH_FD) } : {}),
-      },
-      cwd: command.runPath,
-      fds,
-      newSession: true,
-    });
-    theirs.dispose();
-    const go = (): void => {
-      if (start !== null) writeSync(start.write, '0');
-    };
     // conmon waits for a first byte before anything else (for whoever wants to move it to another cgroup).
-    go();
-    await processes.wait(pid);
-    return { sync: syncPipe, attachReady: attachPipe, release: go, complaint, [Symbol.dispose]: () => ours.dispose() };
+    started.release();
+    await kernel.processes.wait(pid);
+    return started;
   } catch (error) {
-    ours.dispose();
+    // Its own stdout ends when it has daemonized: from then on it can be found by its pid file, and killed.
+    await started.complaint;
+    pipes.dispose();
     throw error;
   }
+}
+
+/** Our ends of the pipes to a conmon that was spawned. */
+interface Spawned {
+  readonly pid: number;
+  readonly words: Fd;
+  readonly sync: Fd;
+  readonly attach: Fd | null;
+  readonly start: Fd | null;
+}
+
+function spawn(kernel: Pick<Kernel, 'processes'>, command: MonitorCommand, temporaryPath: string): Spawned {
+  const { processes } = kernel;
+  const waits = command.exec?.attachFirst === true;
+  using theirs = new DisposableStack();
+  using ours = new DisposableStack();
+  const fds: (readonly [Fd, number])[] = [];
+  const pipe = (direction: 'from' | 'to', ...numbers: readonly number[]): Fd => {
+    const { read, write } = processes.pipe();
+    const [our, their] = direction === 'from' ? [read, write] : [write, read];
+    ours.defer(() => closeSync(our));
+    theirs.defer(() => closeSync(their));
+    for (const number of numbers) fds.push([their, number]);
+    return our;
+  };
+  const words = pipe('from', 1, 2);
+  const sync = pipe('from', SYNC_FD);
+  const attach = waits ? pipe('from', ATTACH_FD) : null;
+  const start = waits ? pipe('to', START_FD) : null;
+  const pid = processes.spawn({
+    argv: conmonArguments(command),
+    env: {
+      ...MONITOR_ENV,
+      TMPDIR: temporaryPath,
+      _OCI_SYNCPIPE: String(SYNC_FD),
+      ...(waits ? { _OCI_STARTPIPE: String(START_FD), _OCI_ATTACHPIPE: String(ATTACH_FD) } : {}),
+    },
+    cwd: command.runPath,
+    fds,
+    newSession: true,
+  });
+  ours.move();
+  return { pid, words, sync, attach, start };
 }

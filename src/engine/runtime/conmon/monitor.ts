@@ -100,6 +100,7 @@ export class ConmonMonitor implements Monitor, Disposable {
       undo.defer(() => directory.remove());
       const processPath = join(directory.path, 'process.json');
       writeFileSync(processPath, JSON.stringify(process), { mode: 0o600 });
+      undo.defer(() => this.#killProcess(directory, containerId));
       undo.defer(() => this.#killMonitor(directory, containerId));
       const started = await this.#launch({
         runtime,
@@ -169,16 +170,18 @@ export class ConmonMonitor implements Monitor, Disposable {
     pid: number,
   ): Task {
     const { kernel, clock, cgroups } = this.#options;
+    const { process, monitor } = this.#handles(directory, containerId, pid, () =>
+      isInCgroupOf(cgroups, pid, containerId),
+    );
     const handedOver = Promise.withResolvers<ExitNote>();
     const waiting = this.#exits.expect(containerId, (note) => handedOver.resolve(note));
-    const process = this.#held(pid, () => isInCgroupOf(cgroups, pid, containerId));
     const cgroup = process === null ? null : cgroupOfProcess(cgroups, pid);
     return new ConmonTask({
       clock,
       containerId,
       pid,
       process,
-      monitor: this.#heldMonitor(directory, containerId),
+      monitor,
       directory,
       bundlePath,
       nature,
@@ -204,6 +207,7 @@ export class ConmonMonitor implements Monitor, Disposable {
   ): Task {
     const { clock } = this.#options;
     const { containerId, terminal, stdin } = request;
+    const { process, monitor } = this.#handles(directory, containerId, pid, () => true);
     const handedOver = Promise.withResolvers<ExitNote>();
     // conmon's second message is the exit code; the pipe's end without one means that conmon was killed.
     const last = started.sync.next().then((report): ExitNote | null => {
@@ -216,8 +220,8 @@ export class ConmonMonitor implements Monitor, Disposable {
       clock,
       containerId,
       pid,
-      process: this.#held(pid, () => true),
-      monitor: this.#heldMonitor(directory, containerId),
+      process,
+      monitor,
       directory,
       bundlePath: directory.path,
       nature: { terminal, stdin, keepStdinOpen: false },
@@ -228,6 +232,22 @@ export class ConmonMonitor implements Monitor, Disposable {
       start: () => Promise.resolve(),
       release: () => Promise.resolve(),
     });
+  }
+
+  /** Handles on a monitored process and its monitor; null for what has ended. */
+  #handles(
+    directory: RunDirectory,
+    id: ContainerId,
+    pid: number,
+    isOurs: () => boolean,
+  ): { readonly process: ProcessHandle | null; readonly monitor: ProcessHandle | null } {
+    const process = this.#held(pid, isOurs);
+    try {
+      return { process, monitor: this.#heldMonitor(directory, id) };
+    } catch (error) {
+      process?.[Symbol.dispose]();
+      throw error;
+    }
   }
 
   #heldMonitor(directory: RunDirectory, id: ContainerId): ProcessHandle | null {
@@ -246,6 +266,14 @@ export class ConmonMonitor implements Monitor, Disposable {
   async #killMonitor(directory: RunDirectory, id: ContainerId): Promise<void> {
     using monitor = this.#heldMonitor(directory, id);
     if (monitor?.signal(SIGKILL) === true) await monitor.exited;
+  }
+
+  /** Ends an exec's process that nobody will know of. */
+  #killProcess(directory: RunDirectory, id: ContainerId): void {
+    const pid = directory.processPid();
+    if (pid === null) return;
+    using process = this.#held(pid, () => isInCgroupOf(this.#options.cgroups, pid, id));
+    process?.signal(SIGKILL);
   }
 
   async #discard(directory: RunDirectory, id: ContainerId, runtime: OciRuntime): Promise<void> {
