@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
+import { join } from 'node:path';
 import { SystemClock } from '../base/clock.ts';
 import { objectOf, parseJson, textOf } from './json.ts';
 
-enableCompileCache();
+// Beside the packages and not in /tmp, where somebody else could lay code for root to run.
+enableCompileCache(join(import.meta.dirname, '../../node_modules/.cache/compile'));
 const { runProgram } = await import('./program.ts');
 const manifest = objectOf(parseJson(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')));
 

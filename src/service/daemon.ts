@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { MessageChannel } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { loadConfig, type Config } from '../config/config.ts';
@@ -43,6 +44,7 @@ async function serve(config: Config, version: string): Promise<number> {
     logger.error('unhandled rejection', { reason: reason instanceof Error ? reason.stack : reason });
   });
   const ended = endSignal(logger);
+  using _awake = keepAwake();
   try {
     using _pidFile = takePidFile(config.get('pidfile'));
     const addresses = parseHosts(config.get('host'));
@@ -64,6 +66,16 @@ async function serve(config: Config, version: string): Promise<number> {
     logger.error(`failed to start daemon: ${messageOf(error)}`);
     return 1;
   }
+}
+
+/**
+ * Keeps the process alive until disposed. Without a listening socket (recovery at start, tear-down) nothing else does:
+ * the clock's timers and the waits on file descriptors do not, and node would end in the midst of the work.
+ */
+function keepAwake(): Disposable {
+  const { port1 } = new MessageChannel();
+  port1.on('message', () => undefined);
+  return { [Symbol.dispose]: () => port1.close() };
 }
 
 function loggerFor(config: Config): Logger | null {
