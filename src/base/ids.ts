@@ -15,7 +15,6 @@ export const SHORT_ID_LENGTH = 12;
 
 /** A fresh 64-hex-digit id. Never all digits in its short form: a host name must not look like a number. */
 // The caller names the noun; nothing in the arguments could.
-// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
 export function newId<T extends ContainerId | ExecId | NetworkId | EndpointId>(): T {
   for (;;) {
     const id = randomBytes(32).toString('hex');
