@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
-import { ConflictError, InvalidArgumentError, NotFoundError } from '../../base/errors.ts';
+import { ConflictError, EngineError, InvalidArgumentError, NotFoundError } from '../../base/errors.ts';
 import { KeyedLock } from '../../base/keyed-lock.ts';
 import type { Events } from '../events/types.ts';
 import type { Database } from '../state/database.ts';
@@ -35,8 +35,7 @@ export function createVolumes({ database, clock, events, drivers }: VolumesDepen
   };
   const driverOf = (name: string): VolumeDriver => {
     const driver = drivers.get(name);
-    if (driver === undefined)
-      throw new NotFoundError(`error looking up volume plugin ${name}: plugin "${name}" not found`);
+    if (driver === undefined) throw noSuchDriver(name);
     return driver;
   };
   const find = (name: string): VolumeRecord | null => {
@@ -54,9 +53,12 @@ export function createVolumes({ database, clock, events, drivers }: VolumesDepen
     get,
     async create(request) {
       const name = request.name === null || request.name === '' ? anonymousName() : request.name;
-      refuseBadName(name);
-      const driver = driverOf(request.driver === null || request.driver === '' ? DEFAULT_DRIVER : request.driver);
-      driver.validate(request.options);
+      const driver = inCreateOf(name, () => {
+        const chosen = driverOf(request.driver === null || request.driver === '' ? DEFAULT_DRIVER : request.driver);
+        refuseBadName(name);
+        chosen.validate(request.options);
+        return chosen;
+      });
       return lock.hold(name, async () => {
         const existing = find(name);
         if (existing !== null) return sameDriver(existing, driver);
@@ -109,15 +111,29 @@ function anonymousName(): string {
   return randomBytes(ANONYMOUS_NAME_BYTES).toString('hex');
 }
 
+/** Docker names the volume in front of whatever is wrong with a request. */
+function inCreateOf<T>(name: string, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (error instanceof EngineError) error.message = `create ${name}: ${error.message}`;
+    throw error;
+  }
+}
+
 function refuseBadName(name: string): void {
   if (name.length === 1) {
     throw new InvalidArgumentError('volume name is too short, names should be at least two alphanumeric characters');
   }
   if (!NAME.test(name)) {
     throw new InvalidArgumentError(
-      `create ${name}: "${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
+      `"${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
     );
   }
+}
+
+function noSuchDriver(name: string): NotFoundError {
+  return new NotFoundError(`error looking up volume plugin ${name}: plugin "${name}" not found`);
 }
 
 function sameDriver(volume: VolumeRecord, driver: VolumeDriver): VolumeRecord {

@@ -75,7 +75,7 @@ describe('volumes', () => {
   });
 
   it.each([
-    ['x', 'volume name is too short'],
+    ['x', 'create x: volume name is too short, names should be at least two alphanumeric characters'],
     ['../x', 'create ../x: "../x" includes invalid characters for a local volume name'],
     ['a/b', 'includes invalid characters'],
     ['-a', 'includes invalid characters'],
@@ -87,8 +87,10 @@ describe('volumes', () => {
     expect(() => volumes.get('no')).toThrow('get no: no such volume');
     await expect(volumes.remove('no', { force: false })).rejects.toThrow('get no: no such volume');
     await volumes.remove('no', { force: true });
-    await expect(create('ab', { driver: 'nfs' })).rejects.toThrow('plugin "nfs" not found');
-    await expect(create('ab', { options: { nope: '1' } })).rejects.toThrow('invalid option: "nope"');
+    await expect(create('ab', { driver: 'nfs' })).rejects.toThrow(
+      'create ab: error looking up volume plugin nfs: plugin "nfs" not found',
+    );
+    await expect(create('ab', { options: { nope: '1' } })).rejects.toThrow('create ab: invalid option: "nope"');
     await expect(create('ab', { options: { type: 'nfs' } })).rejects.toThrow('is not supported by this version');
   });
 });
