@@ -60,10 +60,22 @@ describe.skipIf(obstacle !== null)(`conmon${obstacle === null ? '' : ` (skipped:
 
     async function create(
       args: readonly string[],
-      options: { readonly terminal?: boolean; readonly stdin?: boolean; readonly log?: boolean } = {},
+      options: {
+        readonly terminal?: boolean;
+        readonly stdin?: boolean;
+        readonly log?: boolean;
+        readonly memoryBytes?: number;
+      } = {},
     ): Promise<Task & { readonly logPath: string }> {
-      const { terminal = false, stdin = false, log = false } = options;
-      const { id, path } = bundles.make(args, { terminal });
+      const { terminal = false, stdin = false, log = false, memoryBytes } = options;
+      const memory = memoryBytes === undefined ? {} : { memory: { limit: memoryBytes, swap: memoryBytes } };
+      const { id, path } = bundles.make(args, {
+        terminal,
+        change: (spec) => ({
+          ...spec,
+          linux: { ...spec.linux, resources: { ...spec.linux.resources, ...memory } },
+        }),
+      });
       const logPath = `${path}/log`;
       const task = await monitor.create({
         containerId: id,
@@ -164,6 +176,12 @@ describe.skipIf(obstacle !== null)(`conmon${obstacle === null ? '' : ` (skipped:
       await task.exit;
       expect(readFileSync(`${task.logPath}.1`, 'utf8')).toMatch(/^\S+ stdout F before\n$/);
       expect(readFileSync(task.logPath, 'utf8')).toMatch(/^\S+\+00:00 stdout F after\n$/);
+    });
+
+    it('tells when the kernel killed for want of memory, also when the process lived on', async () => {
+      const task = await create(['sh', '-c', 'tail /dev/zero; exit 3'], { memoryBytes: 16 * 1024 * 1024 });
+      await task.start();
+      await expect(task.exit).resolves.toMatchObject({ exitCode: 3, oomKilled: true });
     });
 
     it('ends a process whose monitor was killed, and says so', async () => {
