@@ -78,7 +78,10 @@ export interface Images {
     },
   ): Promise<ImageView>;
   /** Reads a docker archive or OCI layout tar (gzip, zstd or plain). */
-  load(archive: Readable, options: { readonly quiet: boolean; readonly progress: ProgressSink; readonly signal: AbortSignal }): Promise<void>;
+  load(
+    archive: Readable,
+    options: { readonly quiet: boolean; readonly progress: ProgressSink; readonly signal: AbortSignal },
+  ): Promise<void>;
   /** Makes a one-layer image of a root file system tar (gzip, zstd or plain); returns its id. `changes` are Dockerfile lines. */
   importTar(
     archive: Readable,

@@ -32,7 +32,12 @@ export interface RegistryClient {
   /** Fetches a manifest by digest; the bytes are verified. */
   fetchManifest(reference: NamedReference, digest: Digest, options: RequestOptions): Promise<ResolvedManifest>;
   /** Streams a blob from `offset`; the digest is for the caller (the ingest) to verify. */
-  fetchBlob(reference: NamedReference, descriptor: Descriptor, offset: number, options: RequestOptions): Promise<Readable>;
+  fetchBlob(
+    reference: NamedReference,
+    descriptor: Descriptor,
+    offset: number,
+    options: RequestOptions,
+  ): Promise<Readable>;
   /** Checks credentials as `docker login` does; returns an identity token or the empty string. */
   authenticate(serverAddress: string, auth: RegistryAuth, signal?: AbortSignal): Promise<string>;
 }

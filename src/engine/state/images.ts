@@ -89,19 +89,13 @@ export class ImageTables {
 
   tagsOf(id: ImageId): readonly TagRow[] {
     return this.#db
-      .all(
-        'SELECT repository, tag, image_id, tagged_at FROM image_tag WHERE image_id = ? ORDER BY repository, tag',
-        id,
-      )
+      .all('SELECT repository, tag, image_id, tagged_at FROM image_tag WHERE image_id = ? ORDER BY repository, tag', id)
       .map(tagOf);
   }
 
   digestsOf(id: ImageId): readonly DigestRow[] {
     return this.#db
-      .all(
-        'SELECT repository, digest, image_id FROM image_digest WHERE image_id = ? ORDER BY repository, digest',
-        id,
-      )
+      .all('SELECT repository, digest, image_id FROM image_digest WHERE image_id = ? ORDER BY repository, digest', id)
       .map(digestOf);
   }
 

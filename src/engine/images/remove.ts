@@ -1,0 +1,145 @@
+/**
+ * Removal, by Docker's rules. A *name* is untagged; when it was the last, the image goes too. An *id* removes the image
+ * if all its names lie in one repository. Containers hold their image: a stopped one until force, a running one always.
+ */
+import { ConflictError } from '../../base/errors.ts';
+import { shortId } from '../../base/ids.ts';
+import type { ImageId } from '../oci/digest.ts';
+import { canonicalName, familiarString, parseReference, type NamedReference } from '../oci/reference.ts';
+import { fullId, type StoredImage } from './catalog.ts';
+import type { ImageContext } from './context.ts';
+import type { ImageRemoval } from './types.ts';
+
+export interface RemoveOptions {
+  readonly force: boolean;
+}
+
+/** A reason not to delete; `inUse` when it is a container. */
+interface Conflict {
+  readonly error: ConflictError;
+  readonly inUse: boolean;
+}
+
+/** Untags or deletes; returns what was done, in order. */
+export async function removeImage(
+  context: ImageContext,
+  ref: string,
+  options: RemoveOptions,
+): Promise<readonly ImageRemoval[]> {
+  const image = context.catalog.lookUp(ref);
+  const records: ImageRemoval[] = [];
+  const removed = context.catalog.tables.transaction(() => untagAndDelete(context, image, ref, options, records));
+  publishRemoval(context, image, records);
+  if (removed === null) return records;
+  const layers = image.document.layers.map(({ chainId }) => chainId);
+  const gone = await context.collector.collect({ layers, blobs: removed });
+  return [...records, ...gone.map((chainId): ImageRemoval => ({ deleted: chainId }))];
+}
+
+/** The part that decides, in one transaction. Returns the blobs of the deleted image, null when it stays. */
+function untagAndDelete(
+  context: ImageContext,
+  image: StoredImage,
+  ref: string,
+  { force }: RemoveOptions,
+  records: ImageRemoval[],
+): ReturnType<ImageContext['catalog']['remove']> | null {
+  const { catalog } = context;
+  const isName = !isIdOf(image.id, ref);
+  const names = catalog.referencesTo(image.id);
+  if (isName) {
+    if (!force && isSingleReference(names)) assertUnused(context, image.id, ref);
+    untagName(context, image.id, parseReference(ref), records);
+    if (catalog.referencesTo(image.id).length > 0) return null;
+  } else if (isSingleReference(names)) {
+    const conflict = usedByRunning(context, image.id) ?? (force ? null : usedByStopped(context, image.id));
+    if (conflict !== null) throw conflict.error;
+    for (const name of names) untag(context, name, records);
+  }
+  const conflict =
+    usedByRunning(context, image.id) ??
+    (force ? null : (stillNamed(context, image.id) ?? usedByStopped(context, image.id)));
+  if (conflict !== null) {
+    // The name is gone, which is what was asked; the image stays for its container.
+    if (isName && conflict.inUse) return null;
+    throw conflict.error;
+  }
+  for (const name of catalog.referencesTo(image.id)) untag(context, name, records);
+  const blobs = catalog.remove(image.id);
+  records.push({ deleted: image.id });
+  return blobs;
+}
+
+/** Untags one name; digests of a repository go with its last tag. */
+function untagName(context: ImageContext, id: ImageId, name: NamedReference, records: ImageRemoval[]): void {
+  const { catalog } = context;
+  untag(context, name, records);
+  if (name.digest !== null) return;
+  const sameRepository = catalog.referencesTo(id).filter((other) => canonicalName(other) === canonicalName(name));
+  if (sameRepository.some(({ digest }) => digest === null)) return;
+  for (const digested of sameRepository) untag(context, digested, records);
+}
+
+function untag({ catalog }: ImageContext, name: NamedReference, records: ImageRemoval[]): void {
+  records.push({ untagged: familiarString(catalog.removeName(name)) });
+}
+
+/** After the transaction, so that nothing is announced that was rolled back. */
+function publishRemoval({ catalog }: ImageContext, image: StoredImage, records: readonly ImageRemoval[]): void {
+  for (const record of records) {
+    if ('untagged' in record) catalog.publish('untag', image.id, image.id, image);
+    else catalog.publish('delete', image.id, image.id, null);
+  }
+}
+
+/** True when `ref` is the image's id or a prefix of it and not a name. */
+function isIdOf(id: ImageId, ref: string): boolean {
+  return id.startsWith(ref) || id.slice('sha256:'.length).startsWith(ref) || fullId(ref) === id;
+}
+
+/** One tag at most, and all digests in its repository. */
+function isSingleReference(names: readonly NamedReference[]): boolean {
+  const [first] = names;
+  if (first === undefined) return false;
+  if (names.length === 1) return true;
+  const tags = names.filter(({ digest }) => digest === null);
+  if (tags.length > 1) return false;
+  const repositories = new Set(names.filter(({ digest }) => digest !== null).map(canonicalName));
+  return repositories.size === 1 && repositories.has(canonicalName(tags[0] ?? first));
+}
+
+function assertUnused({ users }: ImageContext, id: ImageId, ref: string): void {
+  const [user] = users.containersOf(id);
+  if (user === undefined) return;
+  throw new ConflictError(
+    `conflict: unable to remove repository reference "${ref}" (must force) - container ${shortId(user.id)} is using ` +
+      `its referenced image ${shortId(id)}`,
+  );
+}
+
+function usedByRunning({ users }: ImageContext, id: ImageId): Conflict | null {
+  const user = users.containersOf(id).find(({ running }) => running);
+  if (user === undefined) return null;
+  return conflictOf(id, `image is being used by running container ${shortId(user.id)}`, { hard: true, inUse: true });
+}
+
+function usedByStopped({ users }: ImageContext, id: ImageId): Conflict | null {
+  const user = users.containersOf(id).find(({ running }) => !running);
+  if (user === undefined) return null;
+  return conflictOf(id, `image is being used by stopped container ${shortId(user.id)}`, { hard: false, inUse: true });
+}
+
+function stillNamed({ catalog }: ImageContext, id: ImageId): Conflict | null {
+  if (catalog.referencesTo(id).length === 0) return null;
+  return conflictOf(id, 'image is referenced in multiple repositories', { hard: false, inUse: false });
+}
+
+function conflictOf(
+  id: ImageId,
+  reason: string,
+  options: { readonly hard: boolean; readonly inUse: boolean },
+): Conflict {
+  const how = options.hard ? 'cannot be forced' : 'must be forced';
+  const error = new ConflictError(`conflict: unable to delete ${shortId(id)} (${how}) - ${reason}`);
+  return { error, inUse: options.inUse };
+}
