@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TestEngine, until } from '../support/engine.ts';
 
@@ -33,13 +33,12 @@ describe('a daemon that is killed', () => {
           'busybox',
           'sh',
           '-c',
-          `i=0; while [ $i -lt 400 ]; do echo $i; i=$((i+1)); sleep 0.005; done; while [ ! -e /gate/${name} ]; do sleep 0.05; done; exit ${String(i)}`,
+          `i=0; while [ $i -lt 150 ]; do echo $i; i=$((i+1)); usleep 5000; done; while [ ! -e /gate/${name} ]; do sleep 0.05; done; exit ${String(i)}`,
         ),
       ),
     );
     await engine.end('SIGKILL');
     // Half of them end while nobody looks.
-    const { writeFileSync } = await import('node:fs');
     for (const name of names.slice(0, COUNT / 2)) writeFileSync(`${gate}/${name}`, '');
     await engine.boot();
     expect((await engine.dockerOk('ps', '-aq')).split('\n')).toHaveLength(COUNT);
@@ -50,15 +49,16 @@ describe('a daemon that is killed', () => {
       env: engine.cliEnvironment,
       stdio: ['ignore', 'pipe', 'inherit'],
     });
+    const followerClosed = once(follower, 'close');
     let followed = '';
     follower.stdout.on('data', (chunk: Buffer) => (followed += chunk.toString()));
     for (const name of names.slice(COUNT / 2)) writeFileSync(`${gate}/${name}`, '');
     for (const [i, name] of names.entries()) {
       expect(await engine.dockerOk('wait', name)).toBe(String(i));
-      expect((await engine.docker(['logs', name])).stdout).toBe(numbers(400));
+      expect((await engine.docker(['logs', name])).stdout).toBe(numbers(150));
     }
-    await once(follower, 'close');
-    expect(followed).toBe(numbers(400));
+    await followerClosed;
+    expect(followed).toBe(numbers(150));
     await engine.dockerOk('rm', ...names);
   });
 
@@ -80,13 +80,8 @@ describe('a daemon that is killed', () => {
 
   it('says what happened when the monitor of a container was killed', async () => {
     const id = await engine.dockerOk('run', '-d', '--name', 'orphan', 'busybox', 'sleep', '300');
-    const { readdirSync } = await import('node:fs');
     const monitors = readdirSync('/proc').filter(
-      (entry) =>
-        /^\d+$/.test(entry) &&
-        commandLine(entry).startsWith('conmon\0') === false &&
-        commandLine(entry).includes('conmon') &&
-        commandLine(entry).includes(id),
+      (entry) => /^\d+$/.test(entry) && commandLine(entry).includes('conmon') && commandLine(entry).includes(id),
     );
     expect(monitors.length).toBeGreaterThan(0);
     for (const monitor of monitors) process.kill(Number(monitor), 'SIGKILL');

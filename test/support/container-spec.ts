@@ -110,7 +110,7 @@ export function exampleInput(change: SpecChange = {}): RuntimeSpecInput {
     annotations: {},
     apparmorProfile: null,
     defaultUlimits: [],
-    lastCapability: 40,
+    capabilityMask: (1n << 41n) - 1n,
     devices: [],
     initPath: null,
   };

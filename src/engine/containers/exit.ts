@@ -1,6 +1,7 @@
 import { messageOf } from '../../base/errors.ts';
 import type { Task, TaskExit } from '../runtime/monitor.ts';
 import type { Container } from './container.ts';
+import { boundLog } from './logs.ts';
 import { removeNow } from './removal.ts';
 import { publish, type Room } from './room.ts';
 import { restartDelayMs } from './restart-policy.ts';
@@ -10,9 +11,11 @@ import { isLive, restartCountOf } from './state.ts';
 const NS_PER_MS = 1_000_000n;
 const NS_PER_S = 1_000_000_000n;
 
-/** Puts a process's end into its container's mailbox, whenever it comes. */
+/** Bounds the log of a live process and puts its end into its container's mailbox, whenever it comes. */
 export function watchExit(room: Room, container: Container, task: Task): void {
-  void task.exit.then((exit) =>
+  const bounded = boundLog(room, container, task);
+  void task.exit.then((exit) => {
+    bounded?.[Symbol.dispose]();
     container.mailbox
       .run(() => onExit(room, container, task, exit))
       .catch((error: unknown) => {
@@ -20,8 +23,8 @@ export function watchExit(room: Room, container: Container, task: Task): void {
           container: container.id,
           reason: messageOf(error),
         });
-      }),
-  );
+      });
+  });
 }
 
 /** The process has ended: persist, publish, give everything back, then restart, remove, or rest. */

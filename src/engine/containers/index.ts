@@ -3,7 +3,6 @@
  * below (images, storage, network, runtime, logging, volumes) and is the only one that knows a container as a whole.
  * Each container is an actor (container.ts); each verb is one file.
  */
-import { messageOf } from '../../base/errors.ts';
 import type { ImageUsers } from '../images/types.ts';
 import type { DescribableDriver, StorageDriver } from '../storage/driver.ts';
 import { attach } from './attach.ts';
@@ -12,7 +11,7 @@ import { notRunning } from './errors.ts';
 import { createExec, findExec, resizeExec, startExec, startExecDetached } from './exec.ts';
 import { viewOfExec } from './exec-record.ts';
 import { watchExit } from './exit.ts';
-import { logs, rotateLogs } from './logs.ts';
+import { logs } from './logs.ts';
 import type { ContainersDependencies, ContainersOptions } from './options.ts';
 import { pause, unpause } from './pause.ts';
 import { recover } from './recover.ts';
@@ -25,9 +24,6 @@ import { kill, restart, stop, stopContainer } from './stop.ts';
 import type { Containers } from './types.ts';
 import { wait } from './wait.ts';
 
-/** How often the logs of what runs are looked at: at full disk speed a log is over its bound by this much at most. */
-const ROTATION_MS = 10_000;
-
 /** The room with what only the composition root uses. */
 export interface EngineContainers extends Containers, ImageUsers {
   /** Reads the state, adopts what runs, cleans up what a killed daemon left. Before any other verb; once. */
@@ -38,16 +34,6 @@ export interface EngineContainers extends Containers, ImageUsers {
 
 export function createContainers(dependencies: ContainersDependencies, options: ContainersOptions): EngineContainers {
   const room = createRoom(dependencies, options, watchExit);
-  let rotation: Disposable | null = null;
-  const planRotation = (): void => {
-    rotation = room.clock.after(ROTATION_MS, () => {
-      void rotateLogs(room)
-        .catch((error: unknown) => room.logger.warn('logs could not be rotated', { reason: messageOf(error) }))
-        .finally(() => {
-          if (!room.closing) planRotation();
-        });
-    });
-  };
   return {
     get: (ref) => room.registry.resolve(ref).view(),
     list: () => newestFirst(room),
@@ -72,13 +58,10 @@ export function createContainers(dependencies: ContainersDependencies, options: 
     sizes: (ref) => sizes(room, ref),
     describeStorage: (ref) => describeStorage(room, ref),
     containersOf: (imageId) => room.registry.usersOf(imageId).map(({ id, state }) => ({ id, running: isLive(state) })),
-    async recover() {
-      await recover(room);
-      planRotation();
-    },
+    recover: () => recover(room),
     async close({ stopContainers }) {
       room.closing = true;
-      rotation?.[Symbol.dispose]();
+      room.logRotation[Symbol.dispose]();
       for (const container of room.registry.all()) container.restartTimer?.[Symbol.dispose]();
       if (stopContainers) await stopAll(room);
     },

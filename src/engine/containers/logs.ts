@@ -1,4 +1,5 @@
 import type { LogDriver, ReadableLogDriver } from '../logging/driver.ts';
+import type { Task } from '../runtime/monitor.ts';
 import type { Container } from './container.ts';
 import { logReadingUnsupported } from './errors.ts';
 import { logDriverNamed, type Room } from './room.ts';
@@ -25,14 +26,17 @@ export function logs(room: Room, ref: string, options: LogsOptions): LogsView {
   };
 }
 
-/** Rotates the logs of everything that runs, where they are over their bound. */
-export async function rotateLogs(room: Room): Promise<void> {
-  for (const container of room.registry.all()) {
-    const { task, document, logPath } = container;
-    const driver = room.logDrivers.get(document.logDriver);
-    if (task === null || logPath === null || driver === undefined || !isReadable(driver)) continue;
-    await driver.rotate(logOf(container), document.logOptions, () => task.reopenLog());
-  }
+/** Keeps the log of a running container within its bounds until the result is disposed of. */
+export function boundLog(room: Room, container: Container, task: Task): Disposable | null {
+  const { document, logPath } = container;
+  const driver = room.logDrivers.get(document.logDriver);
+  if (logPath === null || driver === undefined || !isReadable(driver)) return null;
+  return room.logRotation.keep({
+    log: logOf(container),
+    driver,
+    options: document.logOptions,
+    reopen: () => task.reopenLog(),
+  });
 }
 
 function readableDriver(room: Room, container: Container): ReadableLogDriver {

@@ -113,7 +113,10 @@ function namespacesOf(room: Room, container: Container, sandbox: SandboxState | 
 function networkOf(room: Room, container: Container, sandbox: SandboxState | null): NamespaceChoice {
   const { network } = container.document.spec.host;
   if (network.kind === 'host') return 'host';
-  if (network.kind !== 'container') return sandbox?.netnsPath == null ? null : { path: sandbox.netnsPath };
+  if (network.kind !== 'container') {
+    const path = sandbox?.netnsPath ?? null;
+    return path === null ? null : { path };
+  }
   const donor = liveDonor(room, network.ref, 'network');
   return donor.container.document.spec.host.network.kind === 'host'
     ? 'host'

@@ -2,6 +2,7 @@ import type { ContainerId } from '../../base/ids.ts';
 import { KeyedLock } from '../../base/keyed-lock.ts';
 import { InvalidArgumentError } from '../../base/errors.ts';
 import type { LogDriver } from '../logging/driver.ts';
+import { LogRotation } from '../logging/rotation.ts';
 import type { OciRuntime } from '../runtime/runtime.ts';
 import type { Task } from '../runtime/monitor.ts';
 import { createContainerRows, type ContainerRows } from '../state/containers.ts';
@@ -17,6 +18,7 @@ export interface Room extends ContainersDependencies {
   readonly registry: Registry;
   /** Serialises the first filling of one volume. */
   readonly volumeLock: KeyedLock<string>;
+  readonly logRotation: LogRotation;
   /** True once the daemon is on its way out: no restarts any more. */
   closing: boolean;
   /** Puts a process's end into its container's mailbox, whenever it comes. Set by the door. */
@@ -34,6 +36,7 @@ export function createRoom(
     rows: createContainerRows(dependencies.db),
     registry: new Registry(),
     volumeLock: new KeyedLock(),
+    logRotation: new LogRotation(dependencies.clock, dependencies.logger),
     closing: false,
     watchExit: (container, task) => watchExit(room, container, task),
   };
@@ -77,7 +80,8 @@ export function runtimeNamed(room: Room, name: string): OciRuntime {
 /** The log driver by name. InvalidArgumentError in Docker's words. */
 export function logDriverNamed(room: Room, name: string): LogDriver {
   const driver = room.logDrivers.get(name);
-  if (driver === undefined) throw new InvalidArgumentError(`logger: no log driver named '${name}' is registered`);
+  if (driver === undefined)
+    throw new InvalidArgumentError(`error looking up logging plugin ${name}: plugin "${name}" not found`);
   return driver;
 }
 

@@ -137,7 +137,7 @@ describe('exec process', () => {
         consoleSize: null,
       },
       { uid: 5, gid: 5, additionalGids: [], home: '/h' },
-      40,
+      (1n << 41n) - 1n,
     );
     expect(exec.env).toContain('B=3');
     expect(exec.env).not.toContain('B=2');
@@ -154,7 +154,7 @@ describe('environment', () => {
 });
 
 describe('capabilities', () => {
-  const base = { privileged: false, lastCapability: 40 };
+  const base = { privileged: false, capabilityMask: (1n << 41n) - 1n };
 
   it.each([
     [[], ['ALL'], 0],

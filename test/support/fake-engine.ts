@@ -1,0 +1,270 @@
+/** An engine in memory for the fronts: the facade's verbs with Docker's texts, no disk, no kernel. */
+import { BoundedQueue } from '../../src/base/bounded-queue.ts';
+import type { Clock, Timestamp } from '../../src/base/clock.ts';
+import { ConflictError, InvalidArgumentError, NotFoundError, UnauthorizedError } from '../../src/base/errors.ts';
+import type { EndpointId, NetworkId } from '../../src/base/ids.ts';
+import type { Engine, EngineEvent, ImageView, NetworkView, SystemInfo, VolumeRecord } from '../../src/engine/index.ts';
+import { FakeContainers } from './fake-containers.ts';
+
+type ImageId = ImageView['id'];
+
+export const BUSYBOX_ID = `sha256:${'b'.repeat(64)}` as ImageId;
+
+/** What can be asked of the fake beside the facade. */
+export class FakeEngine implements Engine {
+  readonly containers: FakeContainers;
+  readonly images: Engine['images'];
+  readonly networks: Engine['networks'];
+  readonly volumes: Engine['volumes'];
+  readonly events: Engine['events'];
+  readonly system = { info: async () => INFO };
+  readonly followers = new Set<BoundedQueue<EngineEvent>>();
+
+  constructor(clock: Clock) {
+    const publish = (event: Omit<EngineEvent, 'time'>): void => {
+      for (const follower of this.followers) follower.push({ ...event, time: clock.now() });
+    };
+    this.images = fakeImages(clock);
+    this.containers = new FakeContainers(this.images, clock, publish);
+    this.networks = fakeNetworks(clock);
+    this.volumes = fakeVolumes(clock);
+    this.events = this.#events();
+  }
+
+  #events(): Engine['events'] {
+    const { followers } = this;
+    return {
+      get followerCount() {
+        return followers.size;
+      },
+      listen: () => ({ [Symbol.dispose]: () => undefined }),
+      subscribe: ({ until, matches, signal }) => {
+        const queue = new BoundedQueue<EngineEvent>(1024);
+        followers.add(queue);
+        const end = (): void => {
+          followers.delete(queue);
+          queue.close();
+        };
+        signal.addEventListener('abort', end);
+        if (until !== null) end();
+        return filtered(queue, matches);
+      },
+    };
+  }
+}
+
+async function* filtered(
+  queue: AsyncIterable<EngineEvent>,
+  matches: (event: EngineEvent) => boolean,
+): AsyncGenerator<EngineEvent> {
+  for await (const event of queue) if (matches(event)) yield event;
+}
+
+function fakeImages(clock: Clock): Engine['images'] {
+  let images: ImageView[] = [busybox(clock)];
+  const find = (ref: string): ImageView | null => {
+    const tagged = ref.includes(':') ? ref : `${ref}:latest`;
+    return images.find(({ id, tags }) => tags.includes(tagged) || id === ref || id.startsWith(`sha256:${ref}`)) ?? null;
+  };
+  const get = (ref: string): ImageView => {
+    const image = find(ref);
+    if (image === null) throw new NotFoundError(`No such image: ${ref.includes(':') ? ref : `${ref}:latest`}`);
+    return image;
+  };
+  return {
+    find,
+    get,
+    list: async ({ dangling }) => images.filter(({ tags }) => dangling === null || dangling === (tags.length === 0)),
+    history: (ref) => [
+      {
+        id: get(ref).id,
+        entry: { created: '2026-01-01T00:00:00Z', created_by: '/bin/sh -c #(nop)' },
+        sizeBytes: 1000,
+        tags: ['busybox:latest'],
+      },
+    ],
+    pull: async (reference, { progress }) => {
+      if (reference.startsWith('missing')) {
+        throw new NotFoundError('pull access denied for missing, repository does not exist');
+      }
+      progress({ status: 'Pulling from library/busybox', id: 'latest' });
+      progress({ status: 'Pulling fs layer', id: '0123456789ab' });
+      progress({ status: 'Downloading', id: '0123456789ab', current: 500_000, total: 2_000_000 });
+      if (reference.startsWith('broken')) throw new InvalidArgumentError('filesystem layer verification failed');
+      progress({ status: 'Status: Downloaded newer image for busybox:latest' });
+      return get('busybox');
+    },
+    load: async (archive, { progress }) => {
+      let size = 0;
+      for await (const chunk of archive as AsyncIterable<Buffer>) size += chunk.length;
+      progress({ stream: `Loaded image: busybox:${String(size)}\n` });
+    },
+    importTar: async (archive) => {
+      for await (const _chunk of archive as AsyncIterable<Buffer>);
+      return BUSYBOX_ID;
+    },
+    tag: (ref, repository, tag) => {
+      const image = get(ref);
+      if (repository === '') throw new InvalidArgumentError('invalid reference format');
+      const name = `${repository}:${tag ?? 'latest'}`;
+      images = images.map((other) => (other === image ? { ...image, tags: [...image.tags, name] } : other));
+    },
+    remove: async (ref, { force }) => {
+      const image = get(ref);
+      if (!force && ref.startsWith('busybox'))
+        throw new ConflictError('conflict: unable to remove repository reference');
+      images = images.filter((other) => other !== image);
+      return [...image.tags.map((untagged) => ({ untagged })), { deleted: image.id }];
+    },
+    authenticate: async (_server, auth) => {
+      if (auth.password !== 'right') throw new UnauthorizedError('Get "https://x/v2/": unauthorized');
+      return '';
+    },
+  };
+}
+
+function busybox(clock: Clock): ImageView {
+  return {
+    id: BUSYBOX_ID,
+    tags: ['busybox:latest'],
+    digests: [`busybox@${BUSYBOX_ID}`],
+    config: {
+      architecture: 'amd64',
+      os: 'linux',
+      created: '2026-01-01T00:00:00Z',
+      config: { Env: ['PATH=/bin'], Cmd: ['true'] },
+      rootfs: { type: 'layers', diff_ids: [] },
+    },
+    sizeBytes: 1000,
+    chainId: null,
+    layerChainIds: [],
+    lastTaggedAt: clock.now(),
+  };
+}
+
+function fakeNetworks(clock: Clock): Engine['networks'] {
+  const networks = ['bridge', 'host', 'none'].map((name, i) => network(name, String(i + 1).repeat(64), clock.now()));
+  return {
+    list: () => networks,
+    get: (ref) => {
+      const found = networks.find(({ id, name }) => name === ref || id.startsWith(ref));
+      if (found === undefined) throw new NotFoundError(`network ${ref} not found`);
+      return found;
+    },
+  };
+}
+
+function network(name: string, id: string, createdAt: Timestamp): NetworkView {
+  const isBridge = name === 'bridge';
+  return {
+    id: id as NetworkId,
+    name,
+    driver: name === 'none' ? 'null' : name,
+    createdAt,
+    enableIpv6: false,
+    internal: false,
+    attachable: false,
+    options: isBridge ? { 'com.docker.network.bridge.name': 'docker0' } : {},
+    labels: {},
+    ipamDriver: 'default',
+    ipamOptions: null,
+    pools: isBridge ? [{ subnet: '172.17.0.0/16', gateway: '172.17.0.1', ipRange: null, auxAddresses: {} }] : [],
+    endpoints: isBridge ? [ENDPOINT] : [],
+  };
+}
+
+const ENDPOINT: NetworkView['endpoints'][number] = {
+  endpointId: 'e'.repeat(64) as EndpointId,
+  networkId: '1'.repeat(64) as NetworkId,
+  networkName: 'bridge',
+  containerId: 'c'.repeat(64) as NetworkView['endpoints'][number]['containerId'],
+  interfaceName: 'eth0',
+  ipv4Address: '172.17.0.2',
+  ipv4PrefixLength: 16,
+  ipv4Gateway: '172.17.0.1',
+  ipv6Address: null,
+  ipv6PrefixLength: 0,
+  ipv6Gateway: null,
+  macAddress: '02:42:ac:11:00:02',
+  publishedPorts: [],
+};
+
+function fakeVolumes(clock: Clock): Engine['volumes'] {
+  const volumes = new Map<string, VolumeRecord>();
+  const get = (name: string): VolumeRecord => {
+    const volume = volumes.get(name);
+    if (volume === undefined) throw new NotFoundError(`get ${name}: no such volume`);
+    return volume;
+  };
+  return {
+    get,
+    list: () => [...volumes.values()],
+    usersOf: () => [],
+    create: async ({ name, driver, labels, options, anonymous }) => {
+      const key = name ?? 'f'.repeat(64);
+      const volume = volumes.get(key) ?? {
+        name: key,
+        driver: driver ?? 'local',
+        createdAt: clock.now(),
+        mountPoint: `/volumes/${key}/_data`,
+        labels,
+        options,
+        anonymous: anonymous ?? name === null,
+      };
+      volumes.set(key, volume);
+      return volume;
+    },
+    remove: async (name, { force }) => {
+      if (!force) get(name);
+      volumes.delete(name);
+    },
+  };
+}
+
+const INFO: SystemInfo = {
+  engineId: '00000000-0000-0000-0000-000000000000',
+  engineVersion: '0.1.0',
+  hostname: 'fake',
+  kernelVersion: '6.1.0',
+  operatingSystem: 'Debian GNU/Linux 12 (bookworm)',
+  osVersion: '12',
+  machine: 'x86_64',
+  cpuCount: 2,
+  memoryBytes: 8_000_000_000,
+  storageDriver: 'overlay2',
+  storageStatus: [['Backing Filesystem', 'extfs']],
+  dataRoot: '/var/lib/docker',
+  debug: false,
+  logDriver: 'json-file',
+  cgroupDriver: 'cgroupfs',
+  cgroupVersion: '2',
+  limits: {
+    memory: true,
+    swap: true,
+    cpuCfs: true,
+    cpuShares: true,
+    cpuset: true,
+    pids: true,
+    oomKillDisable: false,
+    ipv4Forwarding: true,
+    bridgeNfIptables: true,
+    bridgeNfIp6tables: true,
+  },
+  defaultRuntime: 'crun',
+  runtimes: { crun: { path: 'crun', runtimeArgs: [] } },
+  runtimeVersion: '1.8.1',
+  monitorVersion: '2.1.6',
+  initBinary: 'docker-init',
+  securityOptions: ['name=seccomp,profile=builtin'],
+  insecureRegistries: ['127.0.0.0/8'],
+  registryMirrors: [],
+  labels: [],
+  experimental: false,
+  liveRestore: true,
+  httpProxy: '',
+  httpsProxy: '',
+  noProxy: '',
+  startedAt: '2026-01-01T00:00:00Z',
+  fileDescriptorCount: 20,
+  warnings: [],
+};
