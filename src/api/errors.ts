@@ -45,7 +45,8 @@ export function logFailure(logger: Logger, request: string, thrown: unknown): vo
       failures: failures.map(messageOf),
     });
   }
-  if (statusOf(thrown) < 500) return;
+  // 501 and 503 are answers, not faults.
+  if (statusOf(thrown) !== 500) return;
   const cause = thrown instanceof Error ? thrown.cause : undefined;
   logger.error(`Handler for ${request} returned error: ${messageOf(thrown)}`, {
     ...(cause === undefined ? {} : { cause: messageOf(cause) }),

@@ -115,7 +115,8 @@ export class FakeContainers implements Containers {
   async start(ref: string): Promise<boolean> {
     const fake = this.#find(ref);
     if (fake.process !== null) return false;
-    fake.ended = Promise.withResolvers();
+    // Whoever attached before the first start waits for the end of that run.
+    if (fake.view.state.status === 'exited') fake.ended = Promise.withResolvers();
     const sink: OutputSink = { write: (stream, chunk) => this.#output(fake, stream, chunk) };
     const process = startFakeProcess([fake.view.path, ...fake.view.args], sink);
     fake.process = process;

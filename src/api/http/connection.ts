@@ -110,6 +110,7 @@ export class Connection {
     if (this.#pending.length === 0) return;
     const parsed = parseHead(this.#pending);
     if (parsed === null) {
+      if (this.#isHalfClosed) this.#close();
       this.#headTimer ??= this.#options.clock.after(HEAD_TIMEOUT_MS, () => this.#socket.destroy());
       return;
     }
@@ -172,10 +173,14 @@ export class Connection {
     if (this.#drained !== null) {
       this.#drained += taken;
       if (this.#drained > MAX_DRAINED_BYTES) this.#close();
-      else if (body.isComplete) this.#next();
+      else if (taken > 0 && this.#isBodyComplete()) this.#next();
       return;
     }
-    if (!body.isComplete && !body.wantsMore) this.#socket.pause();
+    if (!this.#isBodyComplete() && !body.wantsMore) this.#socket.pause();
+  }
+
+  #isBodyComplete(): boolean {
+    return this.#body?.isComplete ?? true;
   }
 
   #onBodyWanted(): void {

@@ -1,3 +1,4 @@
+import { ForbiddenError, NotImplementedError } from '../../base/errors.ts';
 import { param, type Context } from '../context.ts';
 import { Filters } from '../filters/filters.ts';
 import type { NetworkView } from '../../engine/index.ts';
@@ -7,6 +8,8 @@ import { networkDocument } from '../wire/network.ts';
 export const NETWORK_ROUTES: readonly Route[] = [
   { method: 'GET', pattern: '/networks', handle: list },
   { method: 'GET', pattern: '/networks/{id}', handle: inspect },
+  { method: 'DELETE', pattern: '/networks/{id}', handle: remove },
+  { method: 'POST', pattern: '/networks/prune', handle: prune },
 ];
 
 const FILTERS = ['dangling', 'driver', 'id', 'label', 'name', 'scope', 'type'];
@@ -39,4 +42,17 @@ function inspect(context: Context): void {
   const { engine, version, reply } = context;
   const network = engine.networks.get(param(context, 'id'));
   reply.json(200, networkDocument(network, { version, containers: engine.containers }));
+}
+
+/** Only the predefined networks exist, and those stay. */
+function remove(context: Context): void {
+  const { name } = context.engine.networks.get(param(context, 'id'));
+  if (PREDEFINED.has(name)) throw new ForbiddenError(`${name} is a pre-defined network and cannot be removed`);
+  throw new NotImplementedError('removing networks is not supported by this version of moored');
+}
+
+/** Takes no predefined network away; there are no others. */
+function prune({ query, reply }: Context): void {
+  Filters.from(query, ['label', 'label!', 'until']);
+  reply.json(200, { NetworksDeleted: null });
 }

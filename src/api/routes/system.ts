@@ -11,7 +11,7 @@ import { infoDocument, versionDocument } from '../wire/system.ts';
 
 export const SYSTEM_ROUTES: readonly Route[] = [
   { method: 'GET', pattern: '/_ping', handle: ping },
-  { method: 'HEAD', pattern: '/_ping', handle: ping },
+  { method: 'HEAD', pattern: '/_ping', handle: pingHead },
   { method: 'GET', pattern: '/version', handle: version },
   { method: 'GET', pattern: '/info', handle: info },
   { method: 'POST', pattern: '/auth', handle: auth },
@@ -20,12 +20,22 @@ export const SYSTEM_ROUTES: readonly Route[] = [
 ];
 
 function ping({ reply }: Context): void {
+  setPingFields(reply);
+  reply.send(200, 'OK', 'text/plain; charset=utf-8');
+}
+
+/** Docker says `Content-Length: 0` here, and not the length of what GET would say. */
+function pingHead({ reply }: Context): void {
+  setPingFields(reply);
+  reply.send(200, '', 'text/plain; charset=utf-8');
+}
+
+function setPingFields(reply: Context['reply']): void {
   // "2" would promise BuildKit's /session and /grpc.
   reply.fields.set('Builder-Version', '1');
   reply.fields.set('Swarm', 'inactive');
   reply.fields.set('Cache-Control', 'no-cache, no-store, must-revalidate');
   reply.fields.set('Pragma', 'no-cache');
-  reply.send(200, 'OK', 'text/plain; charset=utf-8');
 }
 
 async function version({ engine, build, reply }: Context): Promise<void> {

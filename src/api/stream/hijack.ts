@@ -18,15 +18,15 @@ export async function runHijacked(
 ): Promise<void> {
   const { reply, signal, fields, version, logger } = context;
   const isMultiplexed = !attachment.terminal && version.atLeast('1.42');
-  const { input, write } = reply.takeOver({
+  const connection = reply.takeOver({
     upgrade: fields.has('upgrade'),
     contentType: `application/vnd.docker.${isMultiplexed ? 'multiplexed' : 'raw'}-stream`,
   });
-  const output = outputSink(write, attachment.terminal);
+  const output = outputSink((bytes) => connection.write(bytes), attachment.terminal);
   // Unread input would hide the client's going away from us.
-  if (!stdin) input.resume();
+  if (!stdin) connection.input.resume();
   try {
-    await attachment.run({ stdin: stdin ? input : null, output, signal });
+    await attachment.run({ stdin: stdin ? connection.input : null, output, signal });
   } catch (error) {
     if (signal.aborted) return;
     logFailure(logger, 'a taken-over stream', error);

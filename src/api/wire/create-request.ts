@@ -89,7 +89,7 @@ function olderClients(host: HostConfigDocument, version: ApiVersion): HostConfig
     if (host.Mounts === undefined) delete adjusted['Mounts'];
   }
   if (version.before('1.43')) delete adjusted['Annotations'];
-  return adjusted as HostConfigDocument;
+  return adjusted;
 }
 
 function consoleSizeOf(host: HostConfigDocument): readonly [number, number] | null {

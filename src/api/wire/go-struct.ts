@@ -165,7 +165,7 @@ export const stringOrSlice: Shape<readonly string[] | null> = {
   decode: (value, place) => {
     if (value === null) return null;
     if (typeof value === 'string') return [value];
-    if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value as readonly string[];
+    if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
     throw mismatch(value, 'string', place);
   },
   encode: (value) => value,
@@ -242,7 +242,7 @@ function isEmpty(value: JsonValue): boolean {
   return typeof value === 'object' && Object.keys(value).length === 0;
 }
 
-function isObject(value: JsonValue): value is Readonly<Record<string, JsonValue>> {
+function isObject(value: JsonValue): value is Readonly<Record<string, JsonValue | undefined>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

@@ -1,6 +1,6 @@
 /** Images on the wire: list rows, inspect, history, removal. */
 import { formatTimestamp, parseTimestamp, secondsOf, ZERO_TIME_TEXT } from '../../base/clock.ts';
-import type { JsonValue } from '../../base/json.ts';
+import type { JsonObject, JsonValue } from '../../base/json.ts';
 import type { ImageHistoryRow, ImageRemoval, ImageView } from '../../engine/index.ts';
 import type { ApiVersion } from '../compat/version.ts';
 import { CONTAINER_CONFIG, type ContainerConfig } from './container-config.ts';
@@ -95,13 +95,14 @@ const IMAGE_ONLY = [
 function runConfigDocument(image: ImageView, version: ApiVersion): JsonValue {
   const given = decodeAs(CONTAINER_CONFIG, (image.config.config ?? {}) as JsonValue);
   const config: ContainerConfig = given;
-  const document = { ...(encodeAs(CONTAINER_CONFIG, config) as Record<string, JsonValue>) };
-  if (version.atLeast('1.50')) {
-    // From 1.50 the fields that only a container has are gone, and unset ones are left out.
-    for (const name of IMAGE_ONLY) delete document[name];
-    for (const [name, value] of Object.entries(document)) if (value === null || value === '') delete document[name];
-  }
-  return document;
+  const document = encodeAs(CONTAINER_CONFIG, config);
+  if (version.before('1.50')) return document;
+  // From 1.50 the fields that only a container has are gone, and unset ones are left out.
+  return Object.fromEntries(
+    Object.entries(document as JsonObject).filter(
+      ([name, value]) => !IMAGE_ONLY.includes(name) && value !== null && value !== '',
+    ),
+  );
 }
 
 /** A row of `GET /images/{name}/history`. */
