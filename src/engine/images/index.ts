@@ -23,8 +23,7 @@ import { Gate } from './gate.ts';
 import { historyOf } from './history.ts';
 import { importTar } from './import.ts';
 import { listImages } from './list.ts';
-import { loadImages } from './load.ts';
-import { PullDesk } from './pull-desk.ts';
+import type { PullDesk } from './pull-desk.ts';
 import { removeImage } from './remove.ts';
 import { tagImage } from './tag.ts';
 import type { Images, ImageUsers } from './types.ts';
@@ -63,7 +62,10 @@ export function createImages(dependencies: ImagesDependencies): ImageRoom {
     downloads: new Gate(dependencies.limits.maxConcurrentDownloads),
     blobLock: new KeyedLock<string>(),
   };
-  const desk = new PullDesk(context);
+  // Validators of foreign documents take 50 ms to load: they come with the first pull or load, not with every start.
+  let desk: Promise<PullDesk> | null = null;
+  const pullDesk = (): Promise<PullDesk> =>
+    (desk ??= import('./pull-desk.ts').then(({ PullDesk }) => new PullDesk(context)));
   return {
     list: async (filter) => listImages(context, filter),
     get: (ref) => catalog.view(catalog.lookUp(ref)),
@@ -77,8 +79,8 @@ export function createImages(dependencies: ImagesDependencies): ImageRoom {
     },
     history: (ref) => historyOf(context, ref),
     pull: async (reference, options) =>
-      catalog.view(await desk.pull(withDefaultTag(parseReference(reference)), options)),
-    load: async (archive, options) => loadImages(context, archive, options),
+      catalog.view(await (await pullDesk()).pull(withDefaultTag(parseReference(reference)), options)),
+    load: async (archive, options) => (await import('./load.ts')).loadImages(context, archive, options),
     importTar: async (archive, options) => importTar(context, archive, options),
     tag: (ref, repository, tag) => tagImage(context, ref, repository, tag),
     remove: async (ref, options) => removeImage(context, ref, options),

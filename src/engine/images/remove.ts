@@ -14,6 +14,13 @@ export interface RemoveOptions {
   readonly force: boolean;
 }
 
+/** What was done so far. */
+interface Doing {
+  readonly records: ImageRemoval[];
+  /** dockerd announces each name but the digests that go with their last tag. */
+  announcedNames: number;
+}
+
 /** A reason not to delete; `inUse` when it is a container. */
 interface Conflict {
   readonly error: ConflictError;
@@ -27,13 +34,17 @@ export async function removeImage(
   options: RemoveOptions,
 ): Promise<readonly ImageRemoval[]> {
   const image = context.catalog.lookUp(ref);
-  const records: ImageRemoval[] = [];
-  const removed = context.catalog.tables.transaction(() => untagAndDelete(context, image, ref, options, records));
-  publishRemoval(context, image, records);
-  if (removed === null) return records;
+  const doing: Doing = { records: [], announcedNames: 0 };
+  const removed = context.catalog.tables.transaction(() => untagAndDelete(context, image, ref, options, doing));
+  // After the transaction, so that nothing is announced that was rolled back.
+  for (let left = doing.announcedNames; left > 0; left -= 1) {
+    context.catalog.publish('untag', image.id, image.id, image);
+  }
+  if (removed === null) return doing.records;
+  context.catalog.publish('delete', image.id, image.id, null);
   const layers = image.document.layers.map(({ chainId }) => chainId);
   const gone = await context.collector.collect({ layers, blobs: removed });
-  return [...records, ...gone.map((chainId): ImageRemoval => ({ deleted: chainId }))];
+  return [...doing.records, ...gone.map((chainId): ImageRemoval => ({ deleted: chainId }))];
 }
 
 /** The part that decides, in one transaction. Returns the blobs of the deleted image, null when it stays. */
@@ -42,19 +53,19 @@ function untagAndDelete(
   image: StoredImage,
   ref: string,
   { force }: RemoveOptions,
-  records: ImageRemoval[],
+  doing: Doing,
 ): ReturnType<ImageContext['catalog']['remove']> | null {
   const { catalog } = context;
   const isName = !isIdOf(image.id, ref);
   const names = catalog.referencesTo(image.id);
   if (isName) {
     if (!force && isSingleReference(names)) assertUnused(context, image.id, ref);
-    untagName(context, image.id, parseReference(ref), records);
+    untagName(context, image.id, parseReference(ref), doing);
     if (catalog.referencesTo(image.id).length > 0) return null;
   } else if (isSingleReference(names)) {
     const conflict = usedByRunning(context, image.id) ?? (force ? null : usedByStopped(context, image.id));
     if (conflict !== null) throw conflict.error;
-    for (const name of names) untag(context, name, records);
+    for (const name of names) untag(context, name, doing);
   }
   const conflict =
     usedByRunning(context, image.id) ??
@@ -64,32 +75,29 @@ function untagAndDelete(
     if (isName && conflict.inUse) return null;
     throw conflict.error;
   }
-  for (const name of catalog.referencesTo(image.id)) untag(context, name, records);
+  for (const name of catalog.referencesTo(image.id)) untag(context, name, doing);
   const blobs = catalog.remove(image.id);
-  records.push({ deleted: image.id });
+  doing.records.push({ deleted: image.id });
   return blobs;
 }
 
 /** Untags one name; digests of a repository go with its last tag. */
-function untagName(context: ImageContext, id: ImageId, name: NamedReference, records: ImageRemoval[]): void {
+function untagName(context: ImageContext, id: ImageId, name: NamedReference, doing: Doing): void {
   const { catalog } = context;
-  untag(context, name, records);
+  untag(context, name, doing);
   if (name.digest !== null) return;
   const sameRepository = catalog.referencesTo(id).filter((other) => canonicalName(other) === canonicalName(name));
   if (sameRepository.some(({ digest }) => digest === null)) return;
-  for (const digested of sameRepository) untag(context, digested, records);
+  for (const digested of sameRepository) doing.records.push(removeName(context, digested));
 }
 
-function untag({ catalog }: ImageContext, name: NamedReference, records: ImageRemoval[]): void {
-  records.push({ untagged: familiarString(catalog.removeName(name)) });
+function untag(context: ImageContext, name: NamedReference, doing: Doing): void {
+  doing.records.push(removeName(context, name));
+  doing.announcedNames += 1;
 }
 
-/** After the transaction, so that nothing is announced that was rolled back. */
-function publishRemoval({ catalog }: ImageContext, image: StoredImage, records: readonly ImageRemoval[]): void {
-  for (const record of records) {
-    if ('untagged' in record) catalog.publish('untag', image.id, image.id, image);
-    else catalog.publish('delete', image.id, image.id, null);
-  }
+function removeName({ catalog }: ImageContext, name: NamedReference): ImageRemoval {
+  return { untagged: familiarString(catalog.removeName(name)) };
 }
 
 /** True when `ref` is the image's id or a prefix of it and not a name. */

@@ -84,10 +84,10 @@ export class SpooledArchive {
     if (this.#entries.size >= MAX_ENTRIES) throw new InvalidArgumentError('archive has too many entries');
     const { type, linkname } = entry.header;
     const name = normalize(entry.header.name);
-    const size = entry.header.size ?? 0;
+    const size = entry.header.size;
     if (type === 'symlink' || type === 'link') {
       const base = type === 'symlink' ? posix.dirname(name) : '';
-      this.#entries.set(name, { kind: 'link', target: normalize(posix.join('/', base, linkname ?? '')) });
+      this.#entries.set(name, { kind: 'link', target: normalize(posix.join('/', base, linkname)) });
       entry.resume();
     } else if (type !== 'file' && type !== 'contiguous-file') {
       entry.resume();
