@@ -110,7 +110,7 @@ export async function openImages(
       });
     }),
   );
-  return createImages({
+  const images = createImages({
     database,
     content: await FileContentStore.open(join(dataRoot, 'content')),
     layers,
@@ -126,6 +126,8 @@ export async function openImages(
       maxDownloadAttempts: config.get('max-download-attempts'),
     },
   });
+  await images.recover();
+  return images;
 }
 
 /** The network room with the default bridge as the flags want it. */
