@@ -2,7 +2,7 @@
 import { formatTimestamp } from '../../base/clock.ts';
 import { SHORT_ID_LENGTH } from '../../base/ids.ts';
 import type { JsonValue } from '../../base/json.ts';
-import type { ContainerView, MountPoint, NetworkMode } from '../../engine/index.ts';
+import { DEFAULT_PATHS, type ContainerView, type MountPoint, type NetworkMode } from '../../engine/index.ts';
 import type { ApiVersion } from '../compat/version.ts';
 import { CONTAINER_CONFIG, type ContainerConfig } from './container-config.ts';
 import { networkSettingsDocument, type NetworkLookup } from './container-network.ts';
@@ -21,22 +21,6 @@ export interface InspectFacts {
 }
 
 const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
-const MASKED_PATHS = [
-  '/proc/asound',
-  '/proc/acpi',
-  '/proc/interrupts',
-  '/proc/kcore',
-  '/proc/keys',
-  '/proc/latency_stats',
-  '/proc/timer_list',
-  '/proc/timer_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
-  '/sys/firmware',
-  '/sys/devices/virtual/powercap',
-];
-const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
-
 export function inspectDocument(view: ContainerView, facts: InspectFacts): JsonValue {
   const { sizes, version } = facts;
   const dataWords = Object.entries(facts.storage);
@@ -143,8 +127,8 @@ function hostConfigDocument(view: ContainerView, version: ApiVersion): JsonValue
     MemorySwap: memorySwapOf(given),
     MemorySwappiness: given.MemorySwappiness === -1 ? null : (given.MemorySwappiness ?? null),
     PidsLimit: (given.PidsLimit ?? 0) <= 0 ? null : (given.PidsLimit ?? null),
-    MaskedPaths: given.MaskedPaths ?? (isPrivileged ? null : MASKED_PATHS),
-    ReadonlyPaths: given.ReadonlyPaths ?? (isPrivileged ? null : READONLY_PATHS),
+    MaskedPaths: given.MaskedPaths ?? (isPrivileged ? null : DEFAULT_PATHS.masked),
+    ReadonlyPaths: given.ReadonlyPaths ?? (isPrivileged ? null : DEFAULT_PATHS.readonly),
   };
   const document = { ...(encodeAs(HOST_CONFIG, merged) as Record<string, JsonValue>) };
   if (version.before('1.43')) delete document['Annotations'];

@@ -1,4 +1,3 @@
-import type { ContainerId } from '../../base/ids.ts';
 import { KeyedLock } from '../../base/keyed-lock.ts';
 import { InvalidArgumentError } from '../../base/errors.ts';
 import type { LogDriver } from '../logging/driver.ts';
@@ -83,9 +82,4 @@ export function logDriverNamed(room: Room, name: string): LogDriver {
   if (driver === undefined)
     throw new InvalidArgumentError(`error looking up logging plugin ${name}: plugin "${name}" not found`);
   return driver;
-}
-
-/** A running container by id, for namespaces and files that others share. */
-export function find(room: Room, id: ContainerId): Container | null {
-  return room.registry.get(id);
 }

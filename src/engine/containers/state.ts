@@ -43,8 +43,6 @@ export type ContainerState =
       readonly error: string;
     };
 
-export type ContainerStatus = ContainerState['status'];
-
 /** Whether the user (or a policy) wants it to run; kept beside the observed state. */
 export type DesiredState = 'running' | 'stopped';
 

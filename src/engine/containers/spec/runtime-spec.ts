@@ -2,6 +2,7 @@ import type { LinuxSpec, ProcessSpec, RuntimeSpec, SpecMount } from '../../oci/r
 import type { ExecSpec } from '../types.ts';
 import type { ContainerSpec } from '../spec-types.ts';
 import { capabilitiesOf } from './capabilities.ts';
+import { DEFAULT_PATHS } from './default-paths.ts';
 import { deviceRules } from './devices.ts';
 import type { ResolvedUser, RuntimeSpecInput } from './input.ts';
 import { limitsOf } from './resources.ts';
@@ -9,26 +10,6 @@ import { limitsOf } from './resources.ts';
 const OCI_VERSION = '1.0.2';
 const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const INIT_PATH_INSIDE = '/sbin/docker-init';
-
-const MASKED_PATHS: readonly string[] = [
-  '/proc/asound',
-  '/proc/acpi',
-  '/proc/interrupts',
-  '/proc/kcore',
-  '/proc/keys',
-  '/proc/latency_stats',
-  '/proc/timer_list',
-  '/proc/timer_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
-  '/sys/firmware',
-  '/sys/devices/virtual/powercap',
-];
-
-const READONLY_PATHS: readonly string[] = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
-
-/** What inspect shows for a container that named no paths of its own. */
-export const DEFAULT_PATHS = { masked: MASKED_PATHS, readonly: READONLY_PATHS } as const;
 
 /** Translates a container to the runtime's `config.json`. Pure: every fact of the host is in `input`. */
 export function runtimeSpecOf(input: RuntimeSpecInput): RuntimeSpec {
@@ -80,11 +61,6 @@ export function mergeEnv(base: readonly string[], overrides: readonly string[]):
     merged.set(cut < 0 ? line : line.slice(0, cut), cut < 0 ? null : line);
   }
   return [...merged.values()].filter((line) => line !== null);
-}
-
-/** The environment an image's and a container's own lines give, with Docker's `PATH` when neither has one. */
-export function withDefaultPath(env: readonly string[]): readonly string[] {
-  return env.some((line) => line.startsWith('PATH=')) ? env : [...env, DEFAULT_PATH];
 }
 
 function processOf(input: RuntimeSpecInput): ProcessSpec {
@@ -211,8 +187,8 @@ function fileMounts(input: RuntimeSpecInput): readonly SpecMount[] {
 function linuxOf(input: RuntimeSpecInput): LinuxSpec {
   const { host } = input.spec;
   const privileged = host.privileged;
-  const masked = host.maskedPaths ?? (privileged ? [] : MASKED_PATHS);
-  const readonlyPaths = host.readonlyPaths ?? (privileged ? [] : READONLY_PATHS);
+  const masked = host.maskedPaths ?? (privileged ? [] : DEFAULT_PATHS.masked);
+  const readonlyPaths = host.readonlyPaths ?? (privileged ? [] : DEFAULT_PATHS.readonly);
   const slave = input.mounts.some(({ mount }) => mount.options.some((option) => /^r?(slave|shared)$/.test(option)));
   return {
     namespaces: namespacesOf(input),
