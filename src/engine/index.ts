@@ -28,7 +28,7 @@ export type {
   Ulimit,
 } from './containers/spec-types.ts';
 export type { ContainerState, LastExit } from './containers/state.ts';
-export { DEFAULT_PATHS } from './containers/spec/default-paths.ts';
+export { DEFAULT_PATHS } from './containers/default-paths.ts';
 export type { EngineEvent, Events, EventType } from './events/types.ts';
 export type { ImageFilter, ImageHistoryRow, ImageRemoval, Images, ImageView, Progress } from './images/types.ts';
 export type { LogRecord } from './logging/driver.ts';

@@ -2,7 +2,7 @@ import type { LinuxSpec, ProcessSpec, RuntimeSpec, SpecMount } from '../../oci/r
 import type { ExecSpec } from '../types.ts';
 import type { ContainerSpec } from '../spec-types.ts';
 import { capabilitiesOf } from './capabilities.ts';
-import { DEFAULT_PATHS } from './default-paths.ts';
+import { DEFAULT_PATHS } from '../default-paths.ts';
 import { deviceRules } from './devices.ts';
 import type { ResolvedUser, RuntimeSpecInput } from './input.ts';
 import { limitsOf } from './resources.ts';
