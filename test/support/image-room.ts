@@ -56,7 +56,8 @@ export class RowLayerStore implements LayerStore {
   }
 
   async remove(chainId: ChainId): Promise<void> {
-    if (this.held.has(chainId) || this.#table.hasChildren(chainId)) throw new ConflictError(`layer ${chainId} is in use`);
+    if (this.held.has(chainId) || this.#table.hasChildren(chainId))
+      throw new ConflictError(`layer ${chainId} is in use`);
     this.#table.remove(chainId);
   }
 

@@ -13,8 +13,10 @@ export class MemoryRegistry implements RegistryClient {
   /** Offsets asked for, by digest. */
   readonly fetches: { readonly digest: Digest; readonly offset: number }[] = [];
   /** Called before each blob is served; what it returns is served in place of the blob's rest. */
-  onFetch: (digest: Digest, rest: Buffer, signal: AbortSignal | undefined) => Readable | Promise<Readable> = (_, rest) =>
-    Readable.from([rest]);
+  onFetch: (digest: Digest, rest: Buffer, signal: AbortSignal | undefined) => Readable | Promise<Readable> = (
+    _,
+    rest,
+  ) => Readable.from([rest]);
 
   add(repository: string, tag: string | null, image: SyntheticImage): void {
     for (const blob of [image.config, ...image.layers.map((layer) => layer.blob)]) {

@@ -5,7 +5,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { posix } from 'node:path';
-import { pipeline, type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { extract, type Header } from 'tar-stream';
 import { errnoCodeOf, EngineError, InvalidArgumentError, messageOf } from '../../base/errors.ts';
 import type { ContentStore } from '../content/store.ts';
@@ -48,15 +49,21 @@ export class SpooledArchive {
     const parser = extract();
     const onAbort = (): void => void source.destroy(options.signal.reason as Error);
     options.signal.addEventListener('abort', onAbort, { once: true });
+    let feeding: Promise<unknown> = Promise.resolve();
     try {
       options.signal.throwIfAborted();
-      pipeline(await decompressed(source), parser, () => undefined);
+      feeding = pipeline(await decompressed(source), parser).then(
+        () => null,
+        (fault: unknown) => fault,
+      );
       for await (const entry of parser as unknown as AsyncIterable<Entry>)
         await archive.#take(content, entry, options.onBlob);
       return archive;
     } catch (error) {
       options.signal.throwIfAborted();
-      throw tarFault(error);
+      // A parser whose source broke says only that it was destroyed; the source's fault is what the user must see.
+      const isSecondary = messageOf(error) === 'Stream was destroyed';
+      throw tarFault(isSecondary ? ((await feeding) ?? error) : error);
     } finally {
       options.signal.removeEventListener('abort', onAbort);
       source.destroy();

@@ -13,7 +13,10 @@ let two: SyntheticImage;
 
 beforeEach(async () => {
   room = await makeImageRoom();
-  one = await syntheticImage([{ base: 'x' }, { a: '1' }], { created: '2026-01-01T00:00:00Z', config: { Labels: { l: 'v' } } });
+  one = await syntheticImage([{ base: 'x' }, { a: '1' }], {
+    created: '2026-01-01T00:00:00Z',
+    config: { Labels: { l: 'v' } },
+  });
   two = await syntheticImage([{ base: 'x' }, { a: '2' }], { created: '2026-01-02T00:00:00Z' });
   room.registry.add('x/one', '1', one);
   room.registry.add('x/two', '1', two);
@@ -31,7 +34,14 @@ const names = async (filter: Partial<ImageFilter>): Promise<readonly (readonly s
 describe('get', () => {
   it('finds by name, digest, id and unique prefix', () => {
     const { images } = room;
-    for (const ref of ['r.io/x/one:1', `r.io/x/one@${one.digest}`, one.id, one.id.slice(7), shortId(one.id), one.id.slice(0, 15)]) {
+    for (const ref of [
+      'r.io/x/one:1',
+      `r.io/x/one@${one.digest}`,
+      one.id,
+      one.id.slice(7),
+      shortId(one.id),
+      one.id.slice(0, 15),
+    ]) {
       expect(images.get(ref).id, ref).toBe(one.id);
     }
   });
@@ -149,7 +159,7 @@ describe('list', () => {
 describe('remove', () => {
   const remove = async (ref: string, force = false) => room.images.remove(ref, { force, prune: true });
   const uses = (image: SyntheticImage, running: boolean): void => {
-    room.containers.set(image.id as string as ImageId, [{ id: 'c0ffee'.repeat(10), running }]);
+    room.containers.set(image.id, [{ id: 'c0ffee'.repeat(10), running }]);
   };
 
   it('deletes with the last name, and only what nobody else needs', async () => {

@@ -5,12 +5,14 @@ import { digestOf } from '../../../../src/engine/oci/digest.ts';
 
 const index: Index = {
   schemaVersion: 2,
-  manifests: ['linux/amd64', 'linux/386', 'linux/arm64/v8', 'linux/arm/v6', 'linux/arm/v5', 'unknown/unknown'].map((text) => ({
-    mediaType: 'm',
-    size: 1,
-    digest: digestOf(text),
-    platform: platform(text),
-  })),
+  manifests: ['linux/amd64', 'linux/386', 'linux/arm64/v8', 'linux/arm/v6', 'linux/arm/v5', 'unknown/unknown'].map(
+    (text) => ({
+      mediaType: 'm',
+      size: 1,
+      digest: digestOf(text),
+      platform: platform(text),
+    }),
+  ),
 };
 
 function platform(text: string): Platform {

@@ -18,7 +18,7 @@ describe('digests', () => {
   });
 
   it('chains layers as the image-spec says', () => {
-    const [a, b] = [digestOf('a') as DiffId, digestOf('b') as DiffId];
+    const [a, b] = [digestOf('a'), digestOf('b')];
     expect(chainIdsOf([])).toEqual([]);
     expect(chainIdsOf([a, b])).toEqual([a, digestOf(`${a} ${b}`)]);
   });

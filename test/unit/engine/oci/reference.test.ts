@@ -9,7 +9,9 @@ import {
 } from '../../../../src/engine/oci/reference.ts';
 
 const HEX = '0123456789abcdef'.split('');
-const digest = fc.array(fc.constantFrom(...HEX), { minLength: 64, maxLength: 64 }).map((hex) => `sha256:${hex.join('')}`);
+const digest = fc
+  .array(fc.constantFrom(...HEX), { minLength: 64, maxLength: 64 })
+  .map((hex) => `sha256:${hex.join('')}`);
 const component = fc.stringMatching(/^[a-z0-9]{1,8}(?:(?:\.|_|__|-{1,3})[a-z0-9]{1,8}){0,2}$/);
 const path = fc.array(component, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'));
 const domain = fc.oneof(

@@ -44,7 +44,11 @@ describe('answers in the words of dockerd', () => {
       '{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{"Tag":"1"}}]}',
       'manifest for 127.0.0.1:5000/x/y:1 not found: manifest unknown: manifest unknown',
     ],
-    [404, '<html>', `error parsing HTTP 404 response body: invalid character '<' looking for beginning of value: "<html>"`],
+    [
+      404,
+      '<html>',
+      `error parsing HTTP 404 response body: invalid character '<' looking for beginning of value: "<html>"`,
+    ],
     [404, '{}', 'error parsing HTTP 404 response body: no error details found in HTTP response body: "{}"'],
     [404, '', 'error parsing HTTP 404 response body: unexpected end of JSON input: ""'],
     [404, '{"errors":[{"code":"FOO","message":"bar baz"},{"code":"DENIED","message":"q"}]}', 'unknown: bar baz'],
@@ -94,10 +98,16 @@ describe('requests without an answer read as in Go', () => {
   it.each([
     [fault('ECONNREFUSED', { address: '127.0.0.1', port: 1 }), 'dial tcp 127.0.0.1:1: connect: connection refused'],
     [fault('ECONNREFUSED', { address: '::1', port: 1 }), 'dial tcp [::1]:1: connect: connection refused'],
-    [new AggregateError([fault('ECONNREFUSED', { address: '::1', port: 1 })]), 'dial tcp [::1]:1: connect: connection refused'],
+    [
+      new AggregateError([fault('ECONNREFUSED', { address: '::1', port: 1 })]),
+      'dial tcp [::1]:1: connect: connection refused',
+    ],
     [fault('UND_ERR_SOCKET'), 'EOF'],
     [fault('UND_ERR_CONNECT_TIMEOUT'), 'dial tcp r:1: i/o timeout'],
-    [fault('DEPTH_ZERO_SELF_SIGNED_CERT'), 'tls: failed to verify certificate: x509: certificate signed by unknown authority'],
+    [
+      fault('DEPTH_ZERO_SELF_SIGNED_CERT'),
+      'tls: failed to verify certificate: x509: certificate signed by unknown authority',
+    ],
     [fault('EPROTO'), 'http: server gave HTTP response to HTTPS client'],
     [new Error('other words'), 'other words'],
   ])('%s', (thrown, text) => {

@@ -22,7 +22,10 @@ describe('documents from outside', () => {
   it.each([
     ['junk', "invalid character 'j' looking for beginning of value"],
     ['{}', 'invalid manifest: schemaVersion'],
-    ['{"schemaVersion":2,"config":{"digest":"sha256:x","size":1}}', 'invalid manifest: config.digest: invalid digest format'],
+    [
+      '{"schemaVersion":2,"config":{"digest":"sha256:x","size":1}}',
+      'invalid manifest: config.digest: invalid digest format',
+    ],
     [`{"schemaVersion":2,"config":{"digest":"sha256:${'0'.repeat(64)}","size":-1}}`, 'invalid manifest: config.size'],
     ['{"schemaVersion":1}', 'invalid manifest: schemaVersion'],
   ])('refuses the manifest %s', (text, message) => {
@@ -30,7 +33,12 @@ describe('documents from outside', () => {
   });
 
   it('keeps what it does not know of a config, and refuses one without layers', () => {
-    const config = { architecture: 'amd64', os: 'linux', config: { Cmd: ['x'], New: 1 }, rootfs: { type: 'layers', diff_ids: null } };
+    const config = {
+      architecture: 'amd64',
+      os: 'linux',
+      config: { Cmd: ['x'], New: 1 },
+      rootfs: { type: 'layers', diff_ids: null },
+    };
     expect(parseConfig(bytes(config))).toMatchObject({ config: { New: 1 }, rootfs: { diff_ids: [] } });
     expect(() => parseConfig(bytes({ os: 'linux' }))).toThrow('invalid image configuration: rootfs');
     expect(() => parseConfig(bytes({ rootfs: { type: 'layers', diff_ids: ['../x'] } }))).toThrow('rootfs.diff_ids.0');

@@ -136,7 +136,17 @@ describe('changes that dockerd refuses, in its words', () => {
   });
 
   it('ends with a configuration or a sentence for any text', () => {
-    const keyword = fc.constantFrom('CMD', 'ENV', 'LABEL', 'EXPOSE', 'VOLUME', 'HEALTHCHECK', 'ONBUILD', 'USER', 'WORKDIR');
+    const keyword = fc.constantFrom(
+      'CMD',
+      'ENV',
+      'LABEL',
+      'EXPOSE',
+      'VOLUME',
+      'HEALTHCHECK',
+      'ONBUILD',
+      'USER',
+      'WORKDIR',
+    );
     fc.assert(
       fc.property(keyword, fc.string({ maxLength: 40 }), (word, rest) => {
         try {
