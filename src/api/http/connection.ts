@@ -39,7 +39,7 @@ const EMPTY = Buffer.alloc(0);
 /**
  * One client's connection, HTTP/1.1 by hand over a socket with `allowHalfOpen`: requests one after another (also
  * pipelined), keep-alive, `100 Continue`, and the take-over by which Docker's attach and exec get raw bytes both ways.
- * Why not node:http: docs/decisions/0020-own-http-server.md.
+ * Why not node:http: docs/decisions/0050-own-http-server.md.
  *
  *   idle ──head──► busy ──answer settled, body read──► idle
  *                   └──takeOver──► taken-over ──answer settled──► closing

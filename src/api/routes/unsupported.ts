@@ -47,7 +47,7 @@ export const UNSUPPORTED_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     pattern: '/plugins/{name*}/json',
-    handle: (context) => {
+    handle: (context: Context): void => {
       throw new NotFoundError(`plugin ${JSON.stringify(param(context, 'name'))} not found`);
     },
   },

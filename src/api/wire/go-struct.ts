@@ -8,7 +8,7 @@
  *   decodeAs(PORT, { hostip: '127.0.0.1' })   → { HostIp: '127.0.0.1' }
  *   encodeAs(PORT, { HostIp: '127.0.0.1' })   → { HostIp: '127.0.0.1', HostPort: '' }
  *
- * Why these and not zod: docs/decisions/0021-go-shapes.md.
+ * Why these and not zod: docs/decisions/0051-go-shapes.md.
  */
 import { InvalidArgumentError } from '../../base/errors.ts';
 import type { JsonValue } from '../../base/json.ts';

@@ -88,7 +88,7 @@ export function infoDocument(info: SystemInfo, facts: InfoFacts): JsonValue {
     OSType: 'linux',
     Architecture: info.machine,
     IndexServerAddress: INDEX_SERVER,
-    RegistryConfig: registryConfigOf(info),
+    RegistryConfig: registryConfigOf(info, facts.version),
     NCPU: info.cpuCount,
     MemTotal: info.memoryBytes,
     GenericResources: null,
@@ -153,12 +153,13 @@ function limitsOf({ limits }: SystemInfo, version: ApiVersion): Record<string, J
 }
 
 /** Entries with a mask are networks, the others hosts with their own index entry, as dockerd sorts them. */
-function registryConfigOf(info: SystemInfo): JsonValue {
+function registryConfigOf(info: SystemInfo, version: ApiVersion): JsonValue {
   const isNetwork = (entry: string): boolean => /\/\d+$/.test(entry);
   const hosts = info.insecureRegistries.filter((entry) => !isNetwork(entry));
   return {
-    AllowNondistributableArtifactsCIDRs: null,
-    AllowNondistributableArtifactsHostnames: null,
+    ...(version.before('1.49')
+      ? { AllowNondistributableArtifactsCIDRs: [], AllowNondistributableArtifactsHostnames: [] }
+      : {}),
     InsecureRegistryCIDRs: info.insecureRegistries.filter(isNetwork),
     IndexConfigs: {
       'docker.io': { Name: 'docker.io', Mirrors: info.registryMirrors, Secure: true, Official: true },
