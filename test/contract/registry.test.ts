@@ -28,9 +28,12 @@ describe('distribution client with docker-registry', () => {
     return {
       client,
       domain: registry.host,
-      addImage: async (repository, tag, image) => void (await pushImage(registry.host, repository, tag, image)),
-      addManifest: async (repository, tag, bytes, mediaType) =>
-        void (await pushManifest(registry.host, repository, tag, bytes, mediaType)),
+      addImage: async (repository, tag, image) => {
+        await pushImage(registry.host, repository, tag, image);
+      },
+      addManifest: async (repository, tag, bytes, mediaType) => {
+        await pushManifest(registry.host, repository, tag, bytes, mediaType);
+      },
       async [Symbol.asyncDispose]() {
         await client[Symbol.asyncDispose]();
         await registry[Symbol.asyncDispose]();

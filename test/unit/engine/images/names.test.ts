@@ -1,7 +1,6 @@
 import { beforeEach, afterEach, describe, expect, it } from 'vitest';
 import { shortId } from '../../../../src/base/ids.ts';
 import type { ImageFilter } from '../../../../src/engine/images/types.ts';
-import type { ImageId } from '../../../../src/engine/oci/digest.ts';
 import { makeImageRoom, type TestRoom } from '../../../support/image-room.ts';
 import { syntheticImage, type SyntheticImage } from '../../../support/synthetic-image.ts';
 

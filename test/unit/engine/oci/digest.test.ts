@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { chainIdsOf, digestOf, isDigest, parseDigest, type DiffId } from '../../../../src/engine/oci/digest.ts';
+import { chainIdsOf, digestOf, isDigest, parseDigest } from '../../../../src/engine/oci/digest.ts';
 
 const EMPTY = 'sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
