@@ -16,6 +16,15 @@ export interface BuildFacts {
   readonly buildTime: string;
 }
 
+/** What the server needs; compose hands it in. */
+export interface ApiServerOptions {
+  readonly engine: Engine;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Constants of this build: the version goes into every response's `Server` field. */
+  readonly build: BuildFacts;
+}
+
 /** What a handler gets: one request, its answer, and the engine. */
 export interface Context {
   readonly engine: Engine;

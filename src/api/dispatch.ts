@@ -1,11 +1,10 @@
 import { messageOf } from '../base/errors.ts';
 import { MAX_API_VERSION, NEWEST, negotiate, type ApiVersion } from './compat/version.ts';
-import type { Context } from './context.ts';
+import type { ApiServerOptions, Context } from './context.ts';
 import { errorBody, logFailure, statusOf } from './errors.ts';
 import type { Exchange } from './http/connection.ts';
 import { Query } from './query.ts';
 import { Router, type Match, type Route } from './router.ts';
-import type { ApiServerOptions } from './server.ts';
 
 /** `/v1.51/containers/json`; dockerd takes any digits and dots for a version. */
 const VERSIONED = /^\/v([0-9.]+)(\/.*)$/;

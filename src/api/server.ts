@@ -10,23 +10,12 @@
  *   compat/   API versions
  */
 import type { Clock } from '../base/clock.ts';
-import type { Logger } from '../base/logger.ts';
-import type { Engine } from '../engine/index.ts';
-import type { BuildFacts } from './context.ts';
+import type { ApiServerOptions } from './context.ts';
 import { Dispatcher } from './dispatch.ts';
 import { Connection } from './http/connection.ts';
 import { httpDate } from './http/date.ts';
 import { listen, type Listener, type ListenTarget } from './http/listener.ts';
 import { ROUTES } from './routes/table.ts';
-
-/** What the server needs; compose hands it in. */
-export interface ApiServerOptions {
-  readonly engine: Engine;
-  readonly logger: Logger;
-  readonly clock: Clock;
-  /** Constants of this build: the version goes into every response's `Server` field. */
-  readonly build: BuildFacts;
-}
 
 /** The server. It may listen on several sockets at once; all serve the same. */
 export interface ApiServer {

@@ -117,7 +117,7 @@ function offences(spec: Spec, given: Schema, value: unknown, at: string): readon
     const allowed = schema.enum;
     return allowed === undefined || allowed.includes(value) || value === ''
       ? []
-      : [`${at}: ${String(value)} is none of ${allowed.join()}`];
+      : [`${at}: ${JSON.stringify(value)} is none of ${allowed.join()}`];
   }
   return Object.entries(value).flatMap(([name, item]) => {
     const property = schema.properties?.[name];

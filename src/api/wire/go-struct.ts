@@ -51,7 +51,6 @@ export function encodeAs<T>(shape: Shape<T>, value: T): JsonValue {
 
 export const text: Shape<string> = scalar('string', '', (value) => (typeof value === 'string' ? value : undefined));
 export const bool: Shape<boolean> = scalar('bool', false, (value) => (typeof value === 'boolean' ? value : undefined));
-export const float64: Shape<number> = scalar('float64', 0, (value) => (typeof value === 'number' ? value : undefined));
 export const int: Shape<number> = integer('int', -(2 ** 63), 2 ** 63);
 export const int64: Shape<number> = integer('int64', -(2 ** 63), 2 ** 63);
 export const uint16: Shape<number> = integer('uint16', 0, 2 ** 16 - 1);

@@ -1,7 +1,7 @@
 /** Volumes on the wire. */
 import type { JsonValue } from '../../base/json.ts';
 import type { VolumeRecord } from '../../engine/index.ts';
-import { map, struct, text, omitEmpty, type ValueOf } from './go-struct.ts';
+import { map, struct, text, omitEmpty } from './go-struct.ts';
 
 /** Body of `POST /volumes/create`. `ClusterVolumeSpec` is swarm's. */
 export const VOLUME_CREATE = struct('volume.CreateOptions', {
@@ -11,7 +11,6 @@ export const VOLUME_CREATE = struct('volume.CreateOptions', {
   Labels: omitEmpty(map(text)),
   ClusterVolumeSpec: omitEmpty(map(text)),
 });
-export type VolumeCreate = ValueOf<typeof VOLUME_CREATE>;
 
 /** Docker's time has whole seconds here. `usage`: numbers of `system df`. */
 export function volumeDocument(
