@@ -6,7 +6,7 @@ import { removeNow } from './removal.ts';
 import { publish, type Room } from './room.ts';
 import { restartDelayMs } from './restart-policy.ts';
 import { startNow } from './start.ts';
-import { isLive, restartCountOf } from './state.ts';
+import { isLive, restartCountOf, type ContainerEvent } from './state.ts';
 
 const NS_PER_MS = 1_000_000n;
 const NS_PER_S = 1_000_000_000n;
@@ -32,7 +32,8 @@ async function onExit(room: Room, container: Container, task: Task, exit: TaskEx
   const { state } = container;
   if (container.task !== task || !isLive(state)) return;
   const ranNs = exit.exitedAt - state.startedAt;
-  const delayMs = room.closing || container.removing ? null : plannedDelayMs(container, exit.exitCode, ranNs);
+  const stays = room.closing || container.removing || container.restartingByUser;
+  const delayMs = stays ? null : plannedDelayMs(container, exit.exitCode, ranNs);
   const event = {
     kind: 'exited',
     exitCode: exit.exitCode,
@@ -41,16 +42,7 @@ async function onExit(room: Room, container: Container, task: Task, exit: TaskEx
     error: exit.error ?? '',
     restart: delayMs !== null,
   } as const;
-  try {
-    container.apply(event);
-  } catch (error) {
-    // A full disk cannot make an ended process live: the truth is kept in memory and found again at the next start.
-    room.logger.error('the exit of a container could not be written down', {
-      container: container.id,
-      reason: messageOf(error),
-    });
-    container.believe(event);
-  }
+  const isWritten = record(room, container, event);
   container.task = null;
   container.process = null;
   if (exit.oomKilled) publish(room, container, 'oom');
@@ -59,10 +51,27 @@ async function onExit(room: Room, container: Container, task: Task, exit: TaskEx
   await giveBack(room, container);
   if (delayMs === null) container.ended.abort();
   container.waiters.exited({ exitCode: exit.exitCode, error: exit.error });
-  await quietly(room, container, 'its monitor and cgroup', () => task.delete());
+  // Where the exit could not be written down, the monitor's own note of it stays for the next daemon.
+  if (isWritten) await quietly(room, container, 'its monitor and cgroup', () => task.delete());
   if (delayMs !== null) planRestart(room, container, delayMs);
-  else if (container.document.spec.host.autoRemove && !container.removing && !room.closing) {
+  else if (container.document.spec.host.autoRemove && !container.removing && !container.restarting && !room.closing) {
     await removeNow(room, container, { volumes: true });
+  }
+}
+
+/** False when the disk would not take it: an ended process is not made live by that, so memory has the truth. */
+function record(
+  room: Room,
+  container: Container,
+  event: Extract<ContainerEvent, { readonly kind: 'exited' }>,
+): boolean {
+  try {
+    container.apply(event);
+    return true;
+  } catch (error) {
+    room.logger.error('an exit could not be written down', { container: container.id, reason: messageOf(error) });
+    container.believe(event);
+    return false;
   }
 }
 

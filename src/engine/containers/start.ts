@@ -14,7 +14,11 @@ import { publish, runtimeNamed, type Room } from './room.ts';
 /** Starts by a user's wish; false when it runs already. */
 export async function start(room: Room, ref: string): Promise<boolean> {
   const container = room.registry.resolve(ref);
-  return container.mailbox.run(() => startNow(room, container));
+  return container.mailbox.run(() => {
+    // A user's start begins the policy's pauses anew.
+    container.restartDelayMs = 0;
+    return startNow(room, container);
+  });
 }
 
 /**
@@ -55,9 +59,9 @@ async function setUp(room: Room, container: Container, undo: Undo): Promise<void
   await mountRoot(room, container, undo);
   const sandbox = await openSandbox(room, container, undo);
   if (sandbox !== null) container.update({ sandbox });
+  undo.defer(() => rmSync(paths.bundle, { recursive: true, force: true }));
   if (lendsShm(container)) mountShm(room, container, undo);
   const runtime = runtimeNamed(room, document.runtime);
-  undo.defer(() => rmSync(paths.bundle, { recursive: true, force: true }));
   const made = await prepareBundle(room, container, runtime, sandbox);
   const { openStdin, stdinOnce, terminal } = document.spec;
   const task = await room.monitor.create({

@@ -1,4 +1,4 @@
-import { EngineError, messageOf } from '../../base/errors.ts';
+import { EngineError, InternalError, messageOf } from '../../base/errors.ts';
 import type { Container } from './container.ts';
 import { markedForRemoval, notRunning } from './errors.ts';
 import { publish, runtimeNamed, type Room } from './room.ts';
@@ -14,6 +14,8 @@ export interface StopOptions {
 }
 
 const DEFAULT_STOP_SECONDS = 10;
+/** How long a process may take to die of SIGKILL: longer means that the kernel holds it (a hung file system). */
+const KILL_WAIT_MS = 10_000;
 
 /** Asks, waits, then kills. False when it was not running. */
 export async function stop(room: Room, ref: string, options: StopOptions): Promise<boolean> {
@@ -26,7 +28,15 @@ export async function stop(room: Room, ref: string, options: StopOptions): Promi
 export async function restart(room: Room, ref: string, options: StopOptions): Promise<void> {
   const container = room.registry.resolve(ref);
   if (container.removing) throw markedForRemoval();
-  if (await stopContainer(room, container, options)) publish(room, container, 'stop');
+  container.restarting = true;
+  try {
+    if (await stopContainer(room, container, options)) publish(room, container, 'stop');
+    // Behind the exit in the mailbox: what it decides about `--rm` has been decided.
+    await container.mailbox.idle();
+  } finally {
+    container.restarting = false;
+  }
+  container.restartDelayMs = 0;
   await container.mailbox.run(() => startNow(room, container));
   publish(room, container, 'restart');
 }
@@ -53,7 +63,9 @@ async function killContainer(room: Room, container: Container, signalText: strin
     if (callOffRestart(container)) return true;
     return sendSignal(room, container, signal);
   });
-  if (sent && signal === SIGKILL && isLive(container.state)) await ended;
+  if (sent && signal === SIGKILL && isLive(container.state) && !(await endsWithin(room, ended, KILL_WAIT_MS))) {
+    throw new InternalError('tried to kill container, but did not receive an exit event');
+  }
   given.abort(new Error('not waited for'));
   if (!sent) throw notRunning(container.id);
 }
@@ -76,30 +88,34 @@ export async function stopContainer(
     if (!isLive(container.state) && container.state.status !== 'restarting') return 'nothing runs';
     if (options.byUser !== false) container.update({ desired: 'stopped' });
     if (callOffRestart(container)) return 'called off';
-    // A process without a handler for the signal, as pid 1, ignores it; with no time to wait there is no point in asking.
-    await sendSignal(room, container, seconds === 0 ? SIGKILL : signal);
+    await sendSignal(room, container, signal);
     return 'signalled';
   });
   if (asked !== 'signalled') {
     given.abort(new Error('not waited for'));
     return asked === 'called off';
   }
-  if (seconds !== 0) await endOrDeadline(room, ended, seconds);
-  await container.mailbox.run(async () => {
-    if (isLive(container.state)) await sendSignal(room, container, SIGKILL);
-  });
-  await ended;
+  if (seconds >= 0 && !(await endsWithin(room, ended, seconds * 1000))) await dies(room, container, ended);
+  else await ended;
   return true;
 }
 
-async function endOrDeadline(room: Room, ended: Promise<unknown>, seconds: number): Promise<void> {
-  if (seconds < 0) {
-    await ended;
-    return;
-  }
-  const deadline = Promise.withResolvers<undefined>();
-  using _timer = room.clock.after(seconds * 1000, () => deadline.resolve(undefined));
-  await Promise.race([ended, deadline.promise]);
+/** Sends SIGKILL and waits for the end it must bring. InternalError when the kernel holds the process. */
+async function dies(room: Room, container: Container, ended: Promise<unknown>): Promise<void> {
+  await container.mailbox.run(async () => {
+    if (isLive(container.state)) await sendSignal(room, container, SIGKILL);
+  });
+  if (await endsWithin(room, ended, KILL_WAIT_MS)) return;
+  throw new InternalError(
+    `cannot kill container: ${container.id}: tried to kill container, but did not receive an exit event`,
+  );
+}
+
+/** True when `ended` settles within the time. */
+async function endsWithin(room: Room, ended: Promise<unknown>, limitMs: number): Promise<boolean> {
+  const late = Promise.withResolvers<false>();
+  using _timer = room.clock.after(limitMs, () => late.resolve(false));
+  return await Promise.race([ended.then(() => true), late.promise]);
 }
 
 /** Inside the mailbox. A paused container takes no signal but in its kernel's queue: it is resumed to die. */
