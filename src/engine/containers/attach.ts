@@ -2,7 +2,7 @@ import { ConflictError } from '../../base/errors.ts';
 import type { AttachSession } from '../runtime/monitor.ts';
 import type { Container } from './container.ts';
 import { copyStreams } from './copy-streams.ts';
-import { parseDetachKeys } from './detach-keys.ts';
+import { NO_KEYS, parseDetachKeys } from './detach-keys.ts';
 import { isRestarting } from './errors.ts';
 import { logs } from './logs.ts';
 import { publish, type Room } from './room.ts';
@@ -29,7 +29,7 @@ export async function attach(room: Room, ref: string, options: AttachOptions): P
       const session = connected === null ? null : await connected.session(client.signal);
       if (session === null) return;
       const detached = await copyStreams(session, client, {
-        keys,
+        keys: terminal ? keys : NO_KEYS,
         stdin: options.stdin,
         stdout: options.stdout,
         stderr: options.stderr,

@@ -39,11 +39,9 @@ export class Container {
   restartTimer: Disposable | null = null;
   /** Pause before the present run. */
   restartDelayMs = 0;
-  /** A user restarts it: its end is neither a reason for the policy nor, with `--rm`, its last. */
-  restartingByUser = false;
   /** Somebody is removing it: no start any more, and no second removal. */
   removing = false;
-  /** A restart is under way: its exit neither removes (`--rm`) nor ends the container for good. */
+  /** A user restarts it: its end is neither a reason for the policy nor, with `--rm`, its last. */
   restarting = false;
   readonly #rows: ContainerRows;
   #name: string;

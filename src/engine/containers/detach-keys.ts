@@ -1,6 +1,8 @@
 import { InvalidArgumentError } from '../../base/errors.ts';
 
 const DEFAULT_KEYS = 'ctrl-p,ctrl-q';
+/** Nothing detaches: without a terminal stdin is data, in which any two bytes may follow one another. */
+export const NO_KEYS: Buffer = Buffer.alloc(0);
 /** What `ctrl-` may stand before, besides letters, and its byte. */
 const CONTROL_BYTES: Readonly<Record<string, number>> = { '@': 0, '[': 27, '\\': 28, ']': 29, '^': 30, _: 31 };
 

@@ -32,7 +32,7 @@ async function onExit(room: Room, container: Container, task: Task, exit: TaskEx
   const { state } = container;
   if (container.task !== task || !isLive(state)) return;
   const ranNs = exit.exitedAt - state.startedAt;
-  const stays = room.closing || container.removing || container.restartingByUser;
+  const stays = room.closing || container.removing || container.restarting;
   const delayMs = stays ? null : plannedDelayMs(container, exit.exitCode, ranNs);
   const event = {
     kind: 'exited',

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { messageOf } from '../../base/errors.ts';
+import type { ContainerId } from '../../base/ids.ts';
 import type { Container } from './container.ts';
 import { publish, type Room } from './room.ts';
 import { exitCodeOf } from './state.ts';
@@ -16,11 +17,10 @@ export async function removeNow(
   container.removing = true;
   const result = { exitCode: exitCodeOf(container.state), error: null };
   if (container.state.status !== 'removing') container.apply({ kind: 'removal-started' });
-  const anonymous = container.document.mounts
-    .filter((mount) => mount.anonymous)
-    .flatMap(({ name }) => (name === null ? [] : [name]));
+  const anonymous = anonymousVolumesOf(container);
   try {
-    for (const path of room.kernel.mounts.listBelow(container.paths.rootfs)) {
+    const { rootfs, shm } = container.paths;
+    for (const path of [rootfs, shm].flatMap((place) => room.kernel.mounts.listBelow(place))) {
       room.kernel.mounts.unmount(path, { lazy: true });
     }
     await room.storage.remove(container.id);
@@ -31,26 +31,50 @@ export async function removeNow(
       room.rows.delete(container.id);
     });
   } catch (error) {
-    container.apply({ kind: 'removal-failed', error: messageOf(error) });
+    markDead(room, container, messageOf(error));
     container.removing = false;
     container.waiters.removed({ exitCode: result.exitCode, error: messageOf(error) });
     throw error;
   }
   room.registry.delete(container);
   container.ended.abort();
+  for (const parked of container.parked) parked(null);
+  container.parked.clear();
   publish(room, container, 'destroy');
-  if (volumes) await removeVolumes(room, container, anonymous);
+  if (volumes) await removeVolumes(room, container.id, anonymous);
   container.waiters.removed(result);
 }
 
-async function removeVolumes(room: Room, container: Container, names: readonly string[]): Promise<void> {
+function markDead(room: Room, container: Container, error: string): void {
+  const event = { kind: 'removal-failed', error } as const;
+  try {
+    container.apply(event);
+  } catch (unwritten) {
+    // The row stays `removing`: the next daemon goes on from there.
+    room.logger.error('a failed removal could not be written down', {
+      container: container.id,
+      reason: messageOf(unwritten),
+    });
+    container.believe(event);
+  }
+}
+
+/** Names of the volumes that were made for this container alone. */
+export function anonymousVolumesOf(container: Container): readonly string[] {
+  return container.document.mounts
+    .filter((mount) => mount.anonymous)
+    .flatMap(({ name }) => (name === null ? [] : [name]));
+}
+
+/** Removes volumes that no container uses; a failure is only told. */
+export async function removeVolumes(room: Room, containerId: ContainerId, names: readonly string[]): Promise<void> {
   for (const name of names) {
     try {
       // Another container may have borrowed it by --volumes-from: it stays then.
       if (room.volumes.usersOf(name).length === 0) await room.volumes.remove(name, { force: true });
     } catch (error) {
       room.logger.warn('an anonymous volume could not be removed', {
-        container: container.id,
+        container: containerId,
         volume: name,
         reason: messageOf(error),
       });

@@ -12,12 +12,16 @@ export async function remove(
 ): Promise<void> {
   const container = room.registry.resolve(ref);
   if (container.removing) throw removalInProgress(ref);
-  const busy = isLive(container.state) || container.state.status === 'restarting';
-  if (busy && !force) throw runningCannotBeRemoved(container.name, container.state.status);
+  if (isLive(container.state) && !force) throw runningCannotBeRemoved(container.name, container.state.status);
   container.removing = true;
   try {
-    if (busy) await stopContainer(room, container, { signal: 'KILL', timeoutSeconds: 0 });
-    await container.mailbox.run(() => removeNow(room, container, { volumes }));
+    if (force) await stopContainer(room, container, { signal: 'KILL', timeoutSeconds: 0 });
+    // Decided inside the mailbox: a start may be under way now, none can begin any more.
+    await container.mailbox.run(async () => {
+      const { status } = container.state;
+      if (isLive(container.state) || status === 'restarting') throw runningCannotBeRemoved(container.name, status);
+      await removeNow(room, container, { volumes });
+    });
   } catch (error) {
     container.removing = false;
     throw error;

@@ -76,9 +76,9 @@ async function setUp(room: Room, container: Container, undo: Undo): Promise<void
   undo.defer(() => task.delete());
   await connectParked(container, task);
   await task.start();
+  container.apply({ kind: 'started', pid: task.pid, at: room.clock.now() }, { phase: 'settled', hasStarted: true });
   container.task = task;
   container.process = made.process;
-  container.apply({ kind: 'started', pid: task.pid, at: room.clock.now() }, { phase: 'settled', hasStarted: true });
   publish(room, container, 'start');
   room.watchExit(container, task);
 }
@@ -120,11 +120,17 @@ async function connectParked(container: Container, task: Task): Promise<void> {
 
 async function failed(room: Room, container: Container, error: unknown): Promise<void> {
   const exitCode = startFailureCode(error);
-  const at = room.clock.now();
-  container.apply(
-    { kind: 'start-failed', exitCode, error: messageOf(error), at },
-    { phase: 'settled', desired: 'stopped', sandbox: null },
-  );
+  const event = { kind: 'start-failed', exitCode, error: messageOf(error), at: room.clock.now() } as const;
+  try {
+    container.apply(event, { phase: 'settled', desired: 'stopped', sandbox: null });
+  } catch (unwritten) {
+    // On a full disk the row stays `starting`, which the next daemon takes for what it is: a start that did not happen.
+    room.logger.error('a failed start could not be written down', {
+      container: container.id,
+      reason: messageOf(unwritten),
+    });
+    container.believe(event);
+  }
   for (const parked of container.parked) parked(null);
   container.parked.clear();
   container.ended.abort();
