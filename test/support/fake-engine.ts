@@ -236,6 +236,7 @@ const INFO: SystemInfo = {
   dataRoot: '/var/lib/docker',
   debug: false,
   logDriver: 'json-file',
+  logDrivers: ['json-file', 'none'],
   cgroupDriver: 'cgroupfs',
   cgroupVersion: '2',
   limits: {

@@ -71,7 +71,7 @@ export function infoDocument(info: SystemInfo, facts: InfoFacts): JsonValue {
       Volume: facts.volumeDrivers,
       Network: facts.networkDrivers,
       Authorization: null,
-      Log: [info.logDriver],
+      Log: info.logDrivers,
     },
     ...limitsOf(info, facts.version),
     Debug: info.debug,

@@ -106,13 +106,13 @@ function decide(
   const { options } = room;
   const { spec: merged, argv } = withImageDefaults(asked, image.config.config ?? {});
   validateSpec(merged, options);
+  checkSharedNamespaces(room, merged);
   const limited = withinHostLimits(merged.host.resources, options.limits);
   const spec = completed(room, { ...merged, host: { ...merged.host, resources: limited.resources } }, id);
   const { host } = spec;
   const runtime = runtimeNamed(room, host.runtime ?? options.defaultRuntime);
   const logDriver = host.logDriver ?? options.defaultLogDriver;
   logDriverNamed(room, logDriver).validate(host.logOptions);
-  checkSharedNamespaces(room, spec);
   room.networks.validate(sandboxRequestOf(spec));
   const [path, ...args] = argv;
   return {
@@ -194,6 +194,9 @@ function warningsOf(room: Room, spec: ContainerSpec, image: ImageView): readonly
   }
   if (!limits.ipv4Forwarding && spec.host.network.kind === 'network') {
     warnings.push('IPv4 forwarding is disabled. Networking will not work.');
+  }
+  if (spec.host.network.kind === 'host' && spec.host.portBindings.length > 0) {
+    warnings.push('Published ports are discarded when using host network mode');
   }
   if (hasHealthcheck(spec.healthcheck))
     warnings.push('Health checks are not run by this engine yet: the check was kept, but has no effect.');

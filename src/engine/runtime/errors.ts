@@ -16,12 +16,15 @@ const EXEC_PREFIX = 'OCI runtime exec failed: ';
 /** How a process that could not be started counts (`docker run`'s and `docker exec`'s exit codes). */
 export type StartFailureCode = 125 | 126 | 127;
 
-/** A container or exec process could not be made. `exitCode` is what its inspect shows and the client ends with. */
-export class StartFailure extends InternalError {
+/**
+ * A container or exec process could not be made. `exitCode` is what its inspect shows and the client ends with. A program
+ * that is not there or cannot be run is the request's fault (Docker answers 400), all else the host's.
+ */
+export class StartFailure extends EngineError {
   readonly exitCode: StartFailureCode;
 
   constructor(message: string, exitCode: StartFailureCode) {
-    super(message);
+    super(exitCode === 125 ? 'internal' : 'invalid-argument', message);
     this.exitCode = exitCode;
   }
 }

@@ -15,6 +15,8 @@ export interface SystemInfo {
   readonly dataRoot: string;
   readonly debug: boolean;
   readonly logDriver: string;
+  /** All that can be chosen. */
+  readonly logDrivers: readonly string[];
   readonly cgroupDriver: 'cgroupfs' | 'systemd';
   readonly cgroupVersion: '1' | '2';
   /** Which limits the host can enforce. */

@@ -7,6 +7,7 @@ import type { Config } from '../../config/config.ts';
 import { createContainers, type EngineContainers } from '../../engine/containers/index.ts';
 import type { Images } from '../../engine/images/types.ts';
 import { LinuxFiles } from '../../engine/kernel/linux/files.ts';
+import type { LogDriver } from '../../engine/logging/driver.ts';
 import { jsonFileLogDriver } from '../../engine/logging/json-file/driver.ts';
 import { noneLogDriver } from '../../engine/logging/none/driver.ts';
 import type { Networks } from '../../engine/network/types.ts';
@@ -23,6 +24,9 @@ import type { Ground } from './rooms.ts';
 
 const DEFAULT_CGROUP_PARENT = '/docker';
 
+/** Every way to keep logs. */
+export const LOG_DRIVERS: readonly LogDriver[] = [jsonFileLogDriver, noneLogDriver];
+
 /** The rooms below containers. */
 export interface LowerRooms {
   readonly cgroups: CgroupHost;
@@ -38,7 +42,7 @@ export interface LowerRooms {
 /** Opens the containers room; `recover` comes later, when its fronts' neighbours are in place. */
 export function openContainers(ground: Ground, rooms: LowerRooms): EngineContainers {
   const { config, kernel, clock, events, logger, database, dataRoot, execRoot } = ground;
-  const logDrivers = new Map([jsonFileLogDriver, noneLogDriver].map((driver) => [driver.name, driver]));
+  const logDrivers = new Map(LOG_DRIVERS.map((driver) => [driver.name, driver]));
   const defaultLogDriver = logDrivers.get(config.get('log-driver'));
   if (defaultLogDriver === undefined) {
     throw new InvalidArgumentError(`logger: no log driver named '${config.get('log-driver')}' is registered`);
