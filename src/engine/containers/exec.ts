@@ -6,7 +6,7 @@ import { exitCodeOf as codeOfFailure } from '../runtime/errors.ts';
 import type { AttachSession, Task } from '../runtime/monitor.ts';
 import type { Container } from './container.ts';
 import { copyStreams } from './copy-streams.ts';
-import { parseDetachKeys } from './detach-keys.ts';
+import { NO_KEYS, parseDetachKeys } from './detach-keys.ts';
 import { isRestarting, noSuchExec, notRunning } from './errors.ts';
 import type { Exec } from './exec-record.ts';
 import { publish, runtimeNamed, type Room } from './room.ts';
@@ -107,7 +107,13 @@ async function serve(
   keys: Buffer,
 ): Promise<void> {
   const { attachStdin, attachStdout, attachStderr, terminal } = exec.spec;
-  const options = { keys, stdin: attachStdin, stdout: attachStdout, stderr: attachStderr, closeStdin: !terminal };
+  const options = {
+    keys: terminal ? keys : NO_KEYS,
+    stdin: attachStdin,
+    stdout: attachStdout,
+    stderr: attachStderr,
+    closeStdin: !terminal,
+  };
   const copied = session === null ? Promise.resolve(false) : copyStreams(session, client, options);
   // The code is known to inspect before the client's stream ends: clients ask for it then.
   const ended = task.exit.then(({ exitCode }) => end(room, container, exec, exitCode, task.pid));

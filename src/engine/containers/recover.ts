@@ -8,7 +8,7 @@ import type { SandboxState } from '../network/types.ts';
 import type { Container } from './container.ts';
 import { giveBack, planRestart } from './exit.ts';
 import { decodeRow } from './record.ts';
-import { removeNow } from './removal.ts';
+import { anonymousVolumesOf, removeNow, removeVolumes } from './removal.ts';
 import { startsWithDaemon } from './restart-policy.ts';
 import { actorOf, runtimeNamed, type Room } from './room.ts';
 import { startNow } from './start.ts';
@@ -46,6 +46,7 @@ async function takeBack(room: Room, container: Container): Promise<void> {
     room.volumes.release(container.id);
     room.rows.delete(container.id);
   });
+  await removeVolumes(room, container.id, anonymousVolumesOf(container));
 }
 
 async function removeStraySnapshots(room: Room): Promise<void> {
