@@ -213,7 +213,7 @@ describe.skipIf(obstacle !== null)(`conmon${obstacle === null ? '' : ` (skipped:
       for (const [program, message, code] of cases) {
         for (const terminal of [false, true]) {
           const failure = await create([program], { terminal, stdin: terminal }).catch((error: unknown) => error);
-          expect(failure).toMatchObject({ message, kind: 'internal' });
+          expect(failure).toMatchObject({ message, kind: 'invalid-argument' });
           expect(exitCodeOf(failure)).toBe(code);
         }
       }
