@@ -53,6 +53,13 @@ export function registryContract(make: () => Promise<RegistryUnderTest>): void {
     expect(descriptor).toMatchObject({ mediaType: MediaType.dockerManifestList, digest: index.digest });
   });
 
+  it('lists the tags of a repository', async () => {
+    await using under = await make();
+    for (const tag of ['1', '2', 'x.y']) await under.addImage('c/one', tag, await syntheticImage([{ a: tag }]));
+    const tags = await under.client.tags(named(under, 'c/one'), anonymous);
+    expect(tags.toSorted()).toEqual(['1', '2', 'x.y']);
+  });
+
   it('streams a blob, whole and from an offset', async () => {
     await using under = await make();
     const image = await syntheticImage([{ a: Buffer.alloc(300_000, 'q') }], { format: 'none' });

@@ -50,6 +50,13 @@ export class MemoryRegistry implements RegistryClient {
     return await this.onFetch(descriptor.digest, blob.subarray(offset), options.signal);
   }
 
+  async tags(reference: NamedReference): Promise<readonly string[]> {
+    const names = [...this.#manifests.keys()].map((key) => key.split(' '));
+    return names.flatMap(([repository, tag = '']) =>
+      repository === reference.path && !tag.includes(':') ? [tag] : [],
+    );
+  }
+
   async authenticate(): Promise<string> {
     return '';
   }

@@ -9,7 +9,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { ContentStore } from '../content/store.ts';
 import type { Events } from '../events/types.ts';
 import type { Platform } from '../oci/image-spec.ts';
-import { parseReference, withDefaultTag } from '../oci/reference.ts';
+import { parseReference } from '../oci/reference.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { ImageTables } from '../state/images.ts';
 import type { Database } from '../state/database.ts';
@@ -78,8 +78,7 @@ export function createImages(dependencies: ImagesDependencies): ImageRoom {
       }
     },
     history: (ref) => historyOf(context, ref),
-    pull: async (reference, options) =>
-      catalog.view(await (await pullDesk()).pull(withDefaultTag(parseReference(reference)), options)),
+    pull: async (reference, options) => catalog.view(await (await pullDesk()).pull(parseReference(reference), options)),
     load: async (archive, options) => (await import('./load.ts')).loadImages(context, archive, options),
     importTar: async (archive, options) => importTar(context, archive, options),
     tag: (ref, repository, tag) => tagImage(context, ref, repository, tag),

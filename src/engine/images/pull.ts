@@ -3,7 +3,7 @@
  * transaction that makes the image visible with its names. Until then nothing can be seen of it; when it fails, what
  * was unpacked or completed is taken away, and half a layer stays for the next attempt to resume.
  */
-import { DataLossError, EngineError, InvalidArgumentError, messageOf } from '../../base/errors.ts';
+import { DataLossError, EngineError, InvalidArgumentError, messageOf, NotFoundError } from '../../base/errors.ts';
 import { shortId } from '../../base/ids.ts';
 import { chainIdsOf, digestOf, type ChainId, type DiffId, type ImageId } from '../oci/digest.ts';
 import { MediaType, type Descriptor, type ImageConfig, type Manifest, type Platform } from '../oci/image-spec.ts';
@@ -47,12 +47,41 @@ interface ImagePlan {
 /** Configs are small; a hostile one ends here. */
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
-/** Pulls what `reference` (with a tag or a digest) names. */
+/** Pulls what `reference` names: a tag, a digest, or without either all tags of the repository, one after another. */
 export async function pullImage(
   context: ImageContext,
   reference: NamedReference,
   options: PullOptions,
 ): Promise<StoredImage> {
+  const isAllTags = reference.tag === null && reference.digest === null;
+  const wanted = isAllTags ? await allTags(context, reference, options) : [reference];
+  let pulled: StoredImage | null = null;
+  let isNewer = false;
+  for (const one of wanted) {
+    const { image, isNew } = await pullOne(context, one, options);
+    pulled = image;
+    isNewer ||= isNew;
+  }
+  if (pulled === null) throw new NotFoundError(`repository ${familiarName(reference)} has no tags`);
+  const verdict = isNewer ? 'Downloaded newer image for' : 'Image is up to date for';
+  options.progress({ status: `Status: ${verdict} ${familiarString(reference)}` });
+  context.catalog.publish('pull', familiarString(reference), familiarName(reference), pulled);
+  return pulled;
+}
+
+async function allTags(
+  { registry }: ImageContext,
+  reference: NamedReference,
+  { auth, signal }: PullOptions,
+): Promise<readonly NamedReference[]> {
+  return (await registry.tags(reference, { auth, signal })).map((tag) => ({ ...reference, tag }));
+}
+
+async function pullOne(
+  context: ImageContext,
+  reference: NamedReference,
+  options: PullOptions,
+): Promise<{ readonly image: StoredImage; readonly isNew: boolean }> {
   const { progress } = options;
   const announce = (): void =>
     progress({
@@ -67,10 +96,7 @@ export async function pullImage(
     name: (stored) => giveNames(context, reference, top, stored),
   });
   progress({ status: `Digest: ${top.descriptor.digest}` });
-  const verdict = isNew ? 'Downloaded newer image for' : 'Image is up to date for';
-  progress({ status: `Status: ${verdict} ${familiarString(reference)}` });
-  context.catalog.publish('pull', familiarString(reference), familiarName(reference), image);
-  return image;
+  return { image, isNew };
 }
 
 async function resolve(

@@ -65,7 +65,8 @@ export interface Images {
   find(ref: string): ImageView | null;
   history(ref: string): readonly ImageHistoryRow[];
   /**
-   * Pulls a tag or digest. Errors before the first progress record are thrown with their kind; the same error may come
+   * Pulls a tag or digest; without either, every tag of the repository, as Docker does (the last image is returned).
+   * Errors before the first progress record are thrown with their kind; the same error may come
    * after progress was given: the front decides how to show it. Idempotent; joins an equal pull already under way.
    */
   pull(

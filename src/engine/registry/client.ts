@@ -38,6 +38,8 @@ export interface RegistryClient {
     offset: number,
     options: RequestOptions,
   ): Promise<Readable>;
+  /** All tags of a repository, in the registry's order; follows its pages. NotFoundError in Docker's words. */
+  tags(reference: NamedReference, options: RequestOptions): Promise<readonly string[]>;
   /** Checks credentials as `docker login` does; returns an identity token or the empty string. */
   authenticate(serverAddress: string, auth: RegistryAuth, signal?: AbortSignal): Promise<string>;
 }

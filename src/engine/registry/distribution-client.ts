@@ -16,7 +16,7 @@ import type { RegistryAuth, RegistryClient, RequestOptions, ResolvedManifest } f
 import { domainOfServerAddress, endpointsOf, type Endpoint, type EndpointRules } from './endpoints.ts';
 import { blobError, manifestError, networkError, wrapRequestError } from './failures.ts';
 import { drop, headerOf, readBody, readRefusal, Transport, type Answer, type ProxyRules } from './transport.ts';
-import { ownMediaType } from './wire.ts';
+import { ownMediaType, parseTags } from './wire.ts';
 
 export interface RegistryClientOptions extends EndpointRules {
   readonly clock: Clock;
@@ -46,6 +46,8 @@ interface Query {
 /** containerd's bound too; real manifests are a few kilobytes. */
 const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 const MANIFEST_RETRIES = 2;
+/** Far more than anybody pulls at once; a registry whose pages never end is stopped here. */
+const MAX_TAGS = 100_000;
 const MANIFEST_TYPES = [
   MediaType.dockerManifest,
   MediaType.dockerManifestList,
@@ -113,6 +115,22 @@ class DistributionClient implements RegistryClient, AsyncDisposable {
       // The server knows no ranges: what we have is read again and dropped.
       if (answer.status === 200) return offset > 0 ? withoutFirst(answer.body, offset) : answer.body;
       throw blobError(await readRefusal(answer));
+    });
+  }
+
+  async tags(reference: NamedReference, options: RequestOptions): Promise<readonly string[]> {
+    return await this.#atEndpoints(reference, { ...options, fresh: true }, async (session) => {
+      const tags: string[] = [];
+      let path: string | null = 'tags/list';
+      while (path !== null) {
+        const query: Query = { method: 'GET', path, retries: MANIFEST_RETRIES };
+        const answer = await this.#query(session, reference, query, options);
+        if (answer.status !== 200) throw manifestError(await readRefusal(answer), reference);
+        tags.push(...parseTags(await readBody(answer.body, MAX_MANIFEST_BYTES)));
+        if (tags.length > MAX_TAGS) throw new DataLossError(`repository has more than ${String(MAX_TAGS)} tags`);
+        path = nextPage(headerOf(answer.headers, 'link'));
+      }
+      return tags;
     });
   }
 
@@ -304,6 +322,12 @@ function mediaTypeOf(answer: Answer, bytes: Buffer): string {
   if (own !== null) return own;
   if (header === '') throw new DataLossError('missing or empty Content-Type header');
   return header;
+}
+
+/** distribution-spec, "Listing Tags": `Link: </v2/<name>/tags/list?n=…&last=…>; rel="next"`. Only its query is taken. */
+function nextPage(link: string | null): string | null {
+  const query = /<[^>]*(\?[^>]*)>\s*;\s*rel="?next"?/.exec(link ?? '')?.[1];
+  return query === undefined ? null : `tags/list${query}`;
 }
 
 /** The rest of a blob, if the server really sends it from where we asked. */

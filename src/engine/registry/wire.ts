@@ -68,6 +68,8 @@ const config = z.looseObject({
   history: z.array(z.looseObject({ empty_layer: z.boolean().optional() })).nullish(),
 });
 
+const tagList = z.object({ tags: z.array(z.string()).nullish() });
+
 const archiveManifest = z.array(
   z.object({ Config: z.string(), RepoTags: z.array(z.string()).nullish(), Layers: z.array(z.string()).nullish() }),
 );
@@ -144,6 +146,11 @@ export function ownMediaType(bytes: Buffer): string | null {
     .object({ mediaType: z.string().optional(), schemaVersion: z.number().optional() })
     .safeParse(parseJson(bytes.toString('utf8'), (text) => new DataLossError(text)));
   return parsed.success ? (parsed.data.mediaType ?? null) : null;
+}
+
+/** Reads one page of a tag list. DataLossError when it is not one. */
+export function parseTags(bytes: Buffer): readonly string[] {
+  return check(tagList, bytes, 'tag list').tags ?? [];
 }
 
 /** Reads an error body: `{"details": …}`, `{"errors": […]}` or neither. */

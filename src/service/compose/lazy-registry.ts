@@ -11,6 +11,7 @@ export function lazyRegistryClient(
   const client = (): Promise<RegistryClient & AsyncDisposable> => (loaded ??= load());
   return {
     resolve: async (...args) => (await client()).resolve(...args),
+    tags: async (...args) => (await client()).tags(...args),
     fetchManifest: async (...args) => (await client()).fetchManifest(...args),
     fetchBlob: async (...args) => (await client()).fetchBlob(...args),
     authenticate: async (...args) => (await client()).authenticate(...args),

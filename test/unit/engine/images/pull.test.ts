@@ -144,6 +144,21 @@ describe('pull', () => {
     );
   });
 
+  it('pulls every tag when none is named', async () => {
+    const [first, second] = [await syntheticImage([{ a: '1' }]), await syntheticImage([{ a: '2' }])];
+    room.registry.add('x/y', '1', first);
+    room.registry.add('x/y', '2', second);
+    const shown = statusesOf(await room.pull('r.io/x/y'));
+    expect(shown.filter((line) => !/^[0-9a-f]{12}: /.test(line))).toEqual([
+      '1: Pulling from x/y',
+      `Digest: ${first.digest}`,
+      '2: Pulling from x/y',
+      `Digest: ${second.digest}`,
+      'Status: Downloaded newer image for r.io/x/y',
+    ]);
+    expect(room.events).toMatchObject([{ action: 'pull', actorId: 'r.io/x/y' }]);
+  });
+
   it('has images without layers', async () => {
     const image = await syntheticImage([]);
     room.registry.add('x/y', '1', image);
