@@ -14,11 +14,16 @@ export async function removeNow(
   container: Container,
   { volumes }: { readonly volumes: boolean },
 ): Promise<void> {
+  // Whoever waited for the mailbox behind another removal finds the work done.
+  if (room.registry.get(container.id) !== container) return;
   container.removing = true;
   const result = { exitCode: exitCodeOf(container.state), error: null };
-  if (container.state.status !== 'removing') container.apply({ kind: 'removal-started' });
   const anonymous = anonymousVolumesOf(container);
   try {
+    if (container.state.status !== 'removing') container.apply({ kind: 'removal-started' });
+    // Present only where the end of the last run could not take it away.
+    const { sandbox } = container.live;
+    if (sandbox !== null) await room.networks.tearDown(container.id, sandbox);
     const { rootfs, shm } = container.paths;
     for (const path of [rootfs, shm].flatMap((place) => room.kernel.mounts.listBelow(place))) {
       room.kernel.mounts.unmount(path, { lazy: true });

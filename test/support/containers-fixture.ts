@@ -1,0 +1,432 @@
+/**
+ * The containers room as a whole on fakes: memory for kernel, monitor, network and snapshots, a stopped clock, a database
+ * in memory, real files below a temporary directory. Every effect goes through one {@link CallScript}, so that a test
+ * can fail the n-th one, whichever it is.
+ *
+ * ```ts
+ * await using engine = await ContainersFixture.open();
+ * const id = await engine.create({ command: ['sh'] });
+ * await engine.room.start(id);
+ * engine.monitor.taskOf(id).end({ exitCode: 3 });
+ * await engine.until(() => engine.status(id) === 'exited');
+ * expect(engine.leftovers()).toEqual([]);
+ * ```
+ */
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { NotFoundError } from '../../src/base/errors.ts';
+import { newId, type ContainerId, type EndpointId, type NetworkId } from '../../src/base/ids.ts';
+import { silentLogger, type Logger } from '../../src/base/logger.ts';
+import { createContainers, type EngineContainers } from '../../src/engine/containers/index.ts';
+import type { ContainersDependencies, ContainersOptions } from '../../src/engine/containers/options.ts';
+import type { ClientStreams, ContainerView, ExecSpec } from '../../src/engine/containers/types.ts';
+import type { EngineEvent } from '../../src/engine/events/types.ts';
+import type { ImageView } from '../../src/engine/images/types.ts';
+import { LinuxFiles } from '../../src/engine/kernel/linux/files.ts';
+import { jsonFileLogDriver } from '../../src/engine/logging/json-file/driver.ts';
+import { noneLogDriver } from '../../src/engine/logging/none/driver.ts';
+import type { SandboxRequest, SandboxState } from '../../src/engine/network/types.ts';
+import type { ImageRunConfig } from '../../src/engine/oci/image-spec.ts';
+import type { Mount } from '../../src/engine/oci/mount.ts';
+import { createContainerRows } from '../../src/engine/state/containers.ts';
+import { Database } from '../../src/engine/state/database.ts';
+import type { SnapshotInfo, StorageDriver } from '../../src/engine/storage/driver.ts';
+import type { Volumes } from '../../src/engine/volumes/driver.ts';
+import { createVolumes } from '../../src/engine/volumes/index.ts';
+import { LocalVolumeDriver } from '../../src/engine/volumes/local/driver.ts';
+import { exampleSpec, type SpecChange } from './container-spec.ts';
+import { FakeClock } from './fake-clock.ts';
+import { FakeKernel } from './fake-kernel.ts';
+import { CallScript, FakeMonitor, FakeRuntime } from './fake-monitor.ts';
+
+/** Turns of the event loop after which what has not happened will not. */
+const TURNS_MAX = 500;
+
+const LIMITS: ContainersOptions['limits'] = {
+  memory: true,
+  swap: true,
+  cpuCfs: true,
+  cpuShares: true,
+  cpuset: true,
+  pids: true,
+  oomKillDisable: true,
+  blkioWeight: true,
+  cpus: '0-3',
+  memoryNodes: '0',
+  ipv4Forwarding: true,
+};
+
+/** The room's options as on an ordinary host, with the given changes. */
+export function exampleOptions(root: string, change: Partial<ContainersOptions> = {}): ContainersOptions {
+  return {
+    containersRoot: join(root, 'containers'),
+    bundlesRoot: join(root, 'bundles'),
+    defaultRuntime: 'crun',
+    defaultLogDriver: 'json-file',
+    defaultLogOptions: {},
+    cgroup: { version: '2', driver: 'cgroupfs', parent: '/docker' },
+    defaultShmSizeBytes: 1 << 26,
+    defaultIpcMode: 'private',
+    defaultCgroupnsMode: 'private',
+    defaultUlimits: [],
+    initPath: null,
+    initByDefault: false,
+    dns: ['192.0.2.53'],
+    dnsSearch: [],
+    dnsOptions: [],
+    hostGatewayAddress: null,
+    apparmorProfile: null,
+    capabilityMask: (1n << 41n) - 1n,
+    hostPlatform: { os: 'linux', architecture: 'amd64' },
+    hostname: 'host',
+    cpuCount: 2,
+    limits: LIMITS,
+    stopContainersOnShutdown: true,
+    shutdownTimeoutSeconds: 15,
+    ...change,
+  };
+}
+
+export interface FixtureOptions {
+  readonly options?: Partial<ContainersOptions>;
+  readonly imageConfig?: ImageRunConfig;
+  readonly programOf?: FakeMonitor['programOf'];
+}
+
+/** Exec of `true` with output, without stdin. */
+export function exampleExec(change: Partial<ExecSpec> = {}): ExecSpec {
+  return {
+    command: ['true'],
+    terminal: false,
+    attachStdin: false,
+    attachStdout: true,
+    attachStderr: true,
+    env: [],
+    user: '',
+    workingDirectory: '',
+    privileged: false,
+    detachKeys: null,
+    consoleSize: null,
+    ...change,
+  };
+}
+
+/** A client that remembers what it was sent. */
+export class FakeClient implements ClientStreams {
+  readonly stdin: ClientStreams['stdin'];
+  readonly #gone = new AbortController();
+  readonly #parts: string[] = [];
+  readonly output: ClientStreams['output'];
+
+  constructor(stdin: ClientStreams['stdin'] = null) {
+    this.stdin = stdin;
+    this.output = {
+      write: (stream, chunk) => void this.#parts.push(`${stream}:${Buffer.from(chunk).toString()}`),
+    };
+  }
+
+  get signal(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  /** Writes so far, each as `stream:text`. */
+  get received(): readonly string[] {
+    return this.#parts;
+  }
+
+  leave(): void {
+    this.#gone.abort(new Error('the client has gone'));
+  }
+}
+
+export class ContainersFixture implements AsyncDisposable {
+  /** Every effect, in order. */
+  readonly script = new CallScript();
+  readonly clock = new FakeClock();
+  readonly kernel = new FakeKernel();
+  readonly runtime = new FakeRuntime('crun', this.script);
+  readonly db = Database.open(':memory:');
+  /** Keys of the writable snapshots. */
+  readonly snapshots = new Set<string>();
+  readonly sandboxes = new Map<ContainerId, SandboxState>();
+  readonly events: Omit<EngineEvent, 'time'>[] = [];
+  /** What the room warned of or complained about. */
+  readonly complaints: string[] = [];
+  readonly volumes: Volumes;
+  readonly root = mkdtempSync(join(tmpdir(), 'moored-containers-'));
+  monitor: FakeMonitor;
+  room: EngineContainers;
+  readonly #given: FixtureOptions;
+
+  private constructor(given: FixtureOptions) {
+    this.#given = given;
+    this.monitor = new FakeMonitor(this.clock, { script: this.script, programOf: given.programOf ?? waiting });
+    const publish = (event: Omit<EngineEvent, 'time'>): void => void this.events.push(event);
+    this.volumes = createVolumes({
+      database: this.db,
+      clock: this.clock,
+      events: { publish },
+      drivers: new Map([['local', new LocalVolumeDriver(join(this.root, 'volumes'))]]),
+    });
+    this.room = this.#make();
+  }
+
+  static async open(given: FixtureOptions = {}): Promise<ContainersFixture> {
+    const fixture = new ContainersFixture(given);
+    await fixture.room.recover();
+    return fixture;
+  }
+
+  /** The daemon is killed and comes up again: the same files, rows, mounts and processes, nothing else. */
+  async reopen(): Promise<void> {
+    this.monitor = this.monitor.restart();
+    this.room = this.#make();
+    await this.room.recover();
+  }
+
+  /** Makes a container of busybox. */
+  async create(change: SpecChange = {}, name: string | null = null): Promise<ContainerId> {
+    const { id } = await this.room.create({ name, spec: exampleSpec(change), frontDocument: null });
+    return id;
+  }
+
+  /** Makes and starts one. */
+  async run(change: SpecChange = {}, name: string | null = null): Promise<ContainerId> {
+    const id = await this.create(change, name);
+    await this.room.start(id);
+    return id;
+  }
+
+  get(id: string): ContainerView {
+    return this.room.get(id);
+  }
+
+  /** Null when it is not there. */
+  status(id: string): string | null {
+    return this.room.list().find((view) => view.id === id)?.state.status ?? null;
+  }
+
+  /** Actions of containers so far. */
+  get actions(): readonly string[] {
+    return this.events.filter(({ type }) => type === 'container').map(({ action }) => action);
+  }
+
+  /** Lets the event loop turn until `condition` holds. */
+  async until(condition: () => boolean): Promise<void> {
+    for (let turn = 0; !condition(); turn++) {
+      if (turn > TURNS_MAX) throw new Error(`it never came to pass: ${condition.toString()}`);
+      await nextTurn();
+    }
+  }
+
+  /** Lets everything happen that is under way. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 20; turn++) await nextTurn();
+  }
+
+  /** What runs hold: mounts, sandboxes, processes. Empty when no container runs. */
+  leftovers(): readonly string[] {
+    return [
+      ...this.kernel.leftovers(),
+      ...[...this.sandboxes.keys()].map((id) => `sandbox ${id}`),
+      ...this.monitor.held.map((id) => `task ${id}`),
+    ];
+  }
+
+  /** What containers own beyond their runs. Empty when there is no container and no volume. */
+  belongings(): readonly string[] {
+    return [
+      ...[...this.snapshots].map((key) => `snapshot ${key}`),
+      ...createContainerRows(this.db)
+        .all()
+        .map(({ name }) => `row ${name}`),
+      ...this.room.list().map(({ name }) => `container ${name}`),
+      ...this.volumes.list().map(({ name }) => `volume ${name}`),
+      ...this.db.all('SELECT container_id FROM volume_use').map(() => 'volume use'),
+      ...['containers', 'bundles'].flatMap((place) => entriesOf(join(this.root, place))),
+    ];
+  }
+
+  /** Ids that the state file knows. */
+  rowIds(): readonly string[] {
+    return createContainerRows(this.db)
+      .all()
+      .map(({ id }) => id);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.room.close({ stopContainers: false });
+    await this.settle();
+    this.db[Symbol.dispose]();
+    rmSync(this.root, { recursive: true, force: true });
+  }
+
+  #make(): EngineContainers {
+    return createContainers(this.#dependencies(), exampleOptions(this.root, this.#given.options));
+  }
+
+  #dependencies(): ContainersDependencies {
+    return {
+      db: counted(this.db, 'db', this.script, ['run', 'transaction']),
+      clock: this.clock,
+      kernel: { mounts: counted(this.kernel.mounts, 'mounts', this.script, ['mount', 'unmount']) },
+      files: new LinuxFiles(),
+      storage: this.#storage(),
+      images: {
+        get: (ref) => this.#image(ref) ?? noImage(ref),
+        find: (ref) => this.#image(ref),
+      },
+      networks: this.#networks(),
+      volumes: counted(this.volumes, 'volumes', this.script, ['create', 'remove', 'hold', 'release', 'mount']),
+      logDrivers: new Map([
+        [jsonFileLogDriver.name, jsonFileLogDriver],
+        [noneLogDriver.name, noneLogDriver],
+      ]),
+      monitor: this.monitor,
+      runtimes: new Map([[this.runtime.name, this.runtime]]),
+      seccomp: { seccompFor: () => ({ seccomp: null, annotations: {} }) },
+      events: { publish: (event) => void this.events.push(event) },
+      logger: this.#logger(),
+    };
+  }
+
+  #image(ref: string): ImageView | null {
+    if (ref !== 'busybox' && ref !== IMAGE_ID) return null;
+    return {
+      id: IMAGE_ID,
+      tags: ['busybox:latest'],
+      digests: [],
+      config: {
+        os: 'linux',
+        architecture: 'amd64',
+        config: this.#given.imageConfig ?? {},
+        rootfs: { type: 'layers', diff_ids: [] },
+      },
+      sizeBytes: 1000,
+      chainId: null,
+      layerChainIds: [],
+      lastTaggedAt: null,
+    };
+  }
+
+  #storage(): StorageDriver {
+    const { snapshots, script } = this;
+    const mounts = (key: string): readonly Mount[] => {
+      if (!snapshots.has(key)) throw new NotFoundError(`no snapshot ${key}`);
+      return [{ type: 'overlay', source: 'overlay', options: [`upperdir=${key}`] }];
+    };
+    return {
+      name: 'overlay2',
+      status: () => [],
+      prepare: async (key) => {
+        script.step('storage.prepare');
+        snapshots.add(key);
+        return mounts(key);
+      },
+      view: async (key) => mounts(key),
+      mounts: async (key) => {
+        script.step('storage.mounts');
+        return mounts(key);
+      },
+      commit: async () => undefined,
+      remove: async (key) => {
+        script.step('storage.remove');
+        snapshots.delete(key);
+      },
+      stat: async () => null,
+      usage: async () => ({ sizeBytes: 10, inodes: 1 }),
+      async *walk(): AsyncIterable<SnapshotInfo> {
+        for (const key of [...snapshots]) yield { key, kind: 'active', parent: null };
+      },
+    };
+  }
+
+  #networks(): ContainersDependencies['networks'] {
+    const { script, sandboxes } = this;
+    return {
+      validate: () => undefined,
+      get: (ref) => {
+        throw new NotFoundError(`network ${ref} not found`);
+      },
+      restore: async (live) => {
+        script.step('networks.restore');
+        const ids = new Set(live.map(({ containerId }) => containerId));
+        for (const id of sandboxes.keys()) if (!ids.has(id)) sandboxes.delete(id);
+      },
+      setUp: async (request) => {
+        script.step('networks.setUp');
+        const sandbox = sandboxOf(request);
+        sandboxes.set(request.containerId, sandbox);
+        return sandbox;
+      },
+      tearDown: async (id) => {
+        script.step('networks.tearDown');
+        sandboxes.delete(id);
+      },
+    };
+  }
+
+  #logger(): Logger {
+    const complain = (message: string): void => void this.complaints.push(message);
+    return { ...silentLogger, warn: complain, error: complain };
+  }
+}
+
+const IMAGE_ID = `sha256:${'a'.repeat(64)}` as ImageView['id'];
+
+function noImage(ref: string): never {
+  throw new NotFoundError(`No such image: ${ref}:latest`);
+}
+
+function waiting(): { readonly kind: 'wait' } {
+  return { kind: 'wait' };
+}
+
+/** The same object; calls of the named methods are steps of the script. */
+function counted<T extends object>(target: T, room: string, script: CallScript, methods: readonly string[]): T {
+  return new Proxy(target, {
+    get: (object, key): unknown => {
+      const member: unknown = Reflect.get(object, key, object);
+      if (typeof member !== 'function') return member;
+      return (...args: readonly unknown[]): unknown => {
+        if (typeof key === 'string' && methods.includes(key)) script.step(`${room}.${key}`);
+        return Reflect.apply(member, object, args);
+      };
+    },
+  });
+}
+
+function sandboxOf({ containerId, mode }: SandboxRequest): SandboxState {
+  if (mode.kind !== 'network') return { netnsPath: null, endpoints: [] };
+  return {
+    netnsPath: `/run/netns/${containerId}`,
+    endpoints: [
+      {
+        endpointId: newId<EndpointId>(),
+        networkId: newId<NetworkId>(),
+        networkName: mode.name,
+        containerId,
+        interfaceName: 'eth0',
+        ipv4Address: '172.17.0.2',
+        ipv4PrefixLength: 16,
+        ipv4Gateway: '172.17.0.1',
+        ipv6Address: null,
+        ipv6PrefixLength: 0,
+        ipv6Gateway: null,
+        macAddress: '02:42:ac:11:00:02',
+        publishedPorts: [],
+      },
+    ],
+  };
+}
+
+function entriesOf(directory: string): readonly string[] {
+  return existsSync(directory) ? readdirSync(directory).map((name) => `file ${name}`) : [];
+}
+
+async function nextTurn(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    setImmediate(resolve);
+  });
+}
