@@ -48,6 +48,7 @@ export interface Answer {
 }
 
 const MAX_REDIRECTS = 10;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** As dockerd's dialer. */
 const CONNECT_TIMEOUT_MS = 30_000;
 const HEADERS_TIMEOUT_MS = 60_000;
@@ -103,7 +104,9 @@ export class Transport implements AsyncDisposable {
         ...(exchange.signal === undefined ? {} : { signal: exchange.signal }),
       });
       const location = headerOf(reply.headers, 'location');
-      if (![301, 302, 303, 307, 308].includes(reply.statusCode) || location === null) {
+      // A POST carries a refresh token in its body: it goes nowhere else.
+      const isFollowed = REDIRECTS.has(reply.statusCode) && exchange.method !== 'POST';
+      if (!isFollowed || location === null) {
         const { statusCode: status, statusText, body } = reply;
         return { status, statusText, headers: reply.headers, body };
       }
