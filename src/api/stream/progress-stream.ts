@@ -5,14 +5,15 @@ import { progressLine } from './progress.ts';
 
 /**
  * The answer of long work. It begins with the first record: an error before that is an HTTP error, one after it goes
- * into the stream, as with dockerd.
+ * into the stream, as with dockerd. `begun` answers 200 before the work, so that every error goes into the stream (load).
  */
 export class ProgressStream {
   readonly #reply: Reply;
   #stream: ReplyStream | null = null;
 
-  constructor(reply: Reply) {
+  constructor(reply: Reply, { begun = false }: { readonly begun?: boolean } = {}) {
     this.#reply = reply;
+    if (begun) this.#open();
   }
 
   /** Runs the work with a sink for its records and ends the answer. */

@@ -12,6 +12,20 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
   i686: '386',
 };
 
+/** Single words that are platforms by themselves; any other must say its system and architecture. */
+const KNOWN_ARCHITECTURES: ReadonlySet<string> = new Set([
+  '386',
+  'amd64',
+  'arm',
+  'arm64',
+  'loong64',
+  'mips64',
+  'mips64le',
+  'ppc64le',
+  'riscv64',
+  's390x',
+]);
+
 /** GOARCH for uname's machine. */
 export function goArchitecture(machine: string): string {
   return ARCHITECTURES[machine] ?? machine;
@@ -26,7 +40,8 @@ export function parsePlatform(text: string): Platform | null {
   }
   const [os = 'linux', architecture, variant] =
     parts.length === 1 && parts[0] !== 'linux' ? ['linux', ...parts] : parts;
-  if (architecture === undefined) {
+  const isUnknownWord = parts.length === 1 && !KNOWN_ARCHITECTURES.has(goArchitecture(architecture ?? ''));
+  if (architecture === undefined || isUnknownWord) {
     throw new InvalidArgumentError(
       `${JSON.stringify(text)}: unknown operating system or architecture: invalid argument`,
     );

@@ -187,5 +187,6 @@ describe('older versions and odd values', () => {
     expect(parsePlatform('linux/arm/v7')).toEqual({ os: 'linux', architecture: 'arm', variant: 'v7' });
     expect(parsePlatform('x86_64')).toEqual({ os: 'linux', architecture: 'amd64' });
     expect(() => parsePlatform('a/b/c/d')).toThrow('invalid platform');
+    expect(() => parsePlatform('foo')).toThrow('"foo": unknown operating system or architecture: invalid argument');
   });
 });
