@@ -94,7 +94,8 @@ export function openContainers(ground: Ground, rooms: LowerRooms): EngineContain
       hostPlatform: hostPlatform(),
       hostname: hostname(),
       cpuCount: cpus().length,
-      limits: rooms.limits,
+      // The network room switches forwarding on before the first container can start.
+      limits: { ...rooms.limits, ipv4Forwarding: rooms.limits.ipv4Forwarding || config.get('ip-forward') },
       stopContainersOnShutdown: !config.get('live-restore'),
       shutdownTimeoutSeconds: config.get('shutdown-timeout'),
     },
