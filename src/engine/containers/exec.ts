@@ -161,6 +161,7 @@ async function begin(
     });
     exec.state = { kind: 'running', task: begun.task };
     exec.settled.resolve();
+    void begun.task.exit.then(() => letGo(room, exec, begun.task));
     return begun;
   } catch (error) {
     end(room, container, exec, codeOfFailure(error), 0);
@@ -194,6 +195,15 @@ function processOf(
 function processOfContainer(container: Container): ProcessSpec {
   container.process ??= (JSON.parse(readFileSync(container.paths.config, 'utf8')) as RuntimeSpec).process;
   return container.process;
+}
+
+/** Nobody asks an ended exec's monitor for anything: its files and handles go at once, its record stays for inspect. */
+async function letGo(room: Room, { id }: Exec, task: Task): Promise<void> {
+  try {
+    await task.delete();
+  } catch (error) {
+    room.logger.warn('an ended exec left files behind', { exec: id, reason: messageOf(error) });
+  }
 }
 
 function end(room: Room, container: Container, exec: Exec, exitCode: number, pid: number): void {

@@ -59,7 +59,10 @@ async function removeStraySnapshots(room: Room): Promise<void> {
 
 async function adopt(room: Room, container: Container): Promise<void> {
   const starting = container.live.phase === 'starting';
-  if (!isLive(container.state) && !starting) return;
+  if (!isLive(container.state) && !starting) {
+    await reclaim(room, container);
+    return;
+  }
   const task = await room.monitor.adopt(container.id, runtimeNamed(room, container.document.runtime));
   if (starting) {
     // Whoever asked for the start got no answer: it did not happen.
@@ -86,6 +89,21 @@ async function adopt(room: Room, container: Container): Promise<void> {
     error: 'the process and its monitor were gone when the engine started',
     restart: false,
   });
+}
+
+/** A daemon killed between writing an exit down and taking its monitor away leaves state and cgroup of the runtime. */
+async function reclaim(room: Room, container: Container): Promise<void> {
+  const runtime = room.runtimes.get(container.document.runtime);
+  if (!container.live.hasStarted || runtime === undefined) return;
+  try {
+    const task = await room.monitor.adopt(container.id, runtime);
+    await task?.delete();
+  } catch (error) {
+    room.logger.warn('what an ended container left could not be taken away', {
+      container: container.id,
+      reason: messageOf(error),
+    });
+  }
 }
 
 function liveSandbox(

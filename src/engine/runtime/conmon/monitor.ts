@@ -2,14 +2,14 @@
  * The monitor by conmon (https://github.com/containers/conmon, 2.1.6 and later): one process a container or exec, in a
  * session of its own, with no pipe to the daemon whose break would hurt it.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../../base/clock.ts';
 import type { ContainerId } from '../../../base/ids.ts';
 import { Undo } from '../../../base/undo.ts';
 import type { Kernel, ProcessHandle } from '../../kernel/kernel.ts';
 import type { RuntimeSpec } from '../../oci/runtime-spec.ts';
-import { cgroupOfProcess, wasOomKilled, type CgroupHost } from '../cgroups.ts';
+import { cgroupOfProcess, removeCgroup, wasOomKilled, type CgroupHost } from '../cgroups.ts';
 import { createFailure, execFailure, monitorFailure, type StartFailure } from '../errors.ts';
 import type { AttachSession, ExecRequest, Monitor, Task, TaskRequest } from '../monitor.ts';
 import type { OciRuntime } from '../runtime.ts';
@@ -21,6 +21,7 @@ import { isMonitorOf, RunDirectory, type TaskNature } from './run-directory.ts';
 import { ConmonTask } from './task.ts';
 
 const SIGKILL = 9;
+const EXECS = 'execs';
 
 /** What the composition root hands in. */
 export interface ConmonOptions {
@@ -41,6 +42,8 @@ export class ConmonMonitor implements Monitor, Disposable {
 
   constructor(options: ConmonOptions) {
     this.#options = options;
+    // No exec outlives the daemon that knew of it, but for its process: nobody asks for these files any more.
+    rmSync(join(options.root, EXECS), { recursive: true, force: true });
     this.#exits = new ExitFiles(join(options.root, 'exits'), options.clock);
     this.#temporaryPath = join(options.root, 'tmp');
     mkdirSync(this.#temporaryPath, { recursive: true, mode: 0o700 });
@@ -66,6 +69,8 @@ export class ConmonMonitor implements Monitor, Disposable {
       directory.create();
       undo.defer(() => directory.remove());
       directory.describe(bundlePath, nature);
+      // A runtime that fails forgets the container, but not always the cgroup it had made for it.
+      undo.defer(() => void removeCgroup(this.#options.cgroups, cgroupsPathIn(bundlePath, containerId)));
       undo.defer(() => runtime.delete(containerId, { force: true }));
       undo.defer(() => this.#killMonitor(directory, containerId));
       using started = await this.#launch({
@@ -95,7 +100,7 @@ export class ConmonMonitor implements Monitor, Disposable {
     const { execId, containerId, runtime, process, terminal, stdin, attachFirst } = request;
     return Undo.guard(async (undo) => {
       const nature: TaskNature = { terminal, stdin, keepStdinOpen: false };
-      const directory = new RunDirectory(join(this.#options.root, 'execs', execId));
+      const directory = new RunDirectory(join(this.#options.root, EXECS, execId));
       directory.create();
       undo.defer(() => directory.remove());
       const processPath = join(directory.path, 'process.json');
@@ -301,9 +306,18 @@ function isInCgroupOf(cgroups: CgroupHost, pid: number, id: ContainerId): boolea
 
 /** The first word of the container's process, for error texts. */
 function programOf(bundlePath: string): string | null {
+  return configOf(bundlePath)?.process.args[0] ?? null;
+}
+
+/** The cgroup a bundle asks for, where that is a path of the container's own; else ''. systemd takes care of its units. */
+function cgroupsPathIn(bundlePath: string, id: ContainerId): string {
+  const path = configOf(bundlePath)?.linux.cgroupsPath ?? '';
+  return path.startsWith('/') && path.endsWith(`/${id}`) ? path : '';
+}
+
+function configOf(bundlePath: string): Pick<RuntimeSpec, 'process' | 'linux'> | null {
   try {
-    const spec = JSON.parse(readFileSync(join(bundlePath, 'config.json'), 'utf8')) as Pick<RuntimeSpec, 'process'>;
-    return spec.process.args[0] ?? null;
+    return JSON.parse(readFileSync(join(bundlePath, 'config.json'), 'utf8')) as Pick<RuntimeSpec, 'process' | 'linux'>;
   } catch {
     return null;
   }
