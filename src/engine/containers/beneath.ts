@@ -1,5 +1,5 @@
 /** Reaching files inside a container's root without being led out of it: thin words over the kernel's `openBeneath`. */
-import { closeSync, constants, mkdirSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, writeFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { errnoCodeOf } from '../../base/errors.ts';
 import type { FileCalls } from '../kernel/files.ts';
@@ -40,6 +40,17 @@ export function makeDirectoryBeneath(files: Pick<FileCalls, 'openBeneath'>, root
   makeDirectoryBeneath(files, root, parentPath);
   using parent = openDirectoryBeneath(files, root, parentPath);
   if (parent !== null) mkdirSync(pathAt(parent.fd, posix.basename(path)), { mode: 0o755 });
+}
+
+/** Makes an empty file directly inside `root`; what is there already, of whatever kind, is left. */
+export function makeFileBeneath(files: Pick<FileCalls, 'openBeneath'>, root: string, name: string): void {
+  using directory = openDirectoryBeneath(files, root, '/');
+  if (directory === null) return;
+  try {
+    writeFileSync(pathAt(directory.fd, name), '', { flag: 'wx', mode: 0o755 });
+  } catch (error) {
+    if (errnoCodeOf(error) !== 'EEXIST') throw error;
+  }
 }
 
 function open(files: Pick<FileCalls, 'openBeneath'>, root: string | Fd, path: string, flags: number): Held | null {

@@ -4,7 +4,7 @@ import { ConflictError, InvalidArgumentError } from '../../base/errors.ts';
 import type { SandboxState } from '../network/types.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
 import type { OciRuntime } from '../runtime/runtime.ts';
-import { makeDirectoryBeneath } from './beneath.ts';
+import { makeDirectoryBeneath, makeFileBeneath } from './beneath.ts';
 import type { Container } from './container.ts';
 import { nonShareableIpc } from './create.ts';
 import { hostsText, hostsTextOfHost, namesOnlyResolvedStub, parseExtraHost, resolvConfText } from './files.ts';
@@ -22,6 +22,8 @@ const HOST_RESOLV_CONF = '/etc/resolv.conf';
 /** Where systemd-resolved names the real servers when /etc/resolv.conf names only its own stub. */
 const RESOLVED_RESOLV_CONF = '/run/systemd/resolve/resolv.conf';
 const HOST_SHM = '/dev/shm';
+/** By this file programs know that they are in a container of Docker's kind. */
+const MARK = '.dockerenv';
 
 /** Makes bundle and `/etc` files of a container whose root is mounted and whose network is set up. */
 export async function prepareBundle(
@@ -37,6 +39,7 @@ export async function prepareBundle(
   mkdirSync(paths.bundle, { recursive: true, mode: 0o700 });
   const files = writeFiles(room, container, sandbox);
   const user = resolveUser(room.files, paths.rootfs, spec.user, host.groupAdd);
+  makeFileBeneath(room.files, paths.rootfs, MARK);
   if (spec.workingDirectory !== '') makeDirectoryBeneath(room.files, paths.rootfs, spec.workingDirectory);
   const capabilities = capabilitiesOf({
     privileged: host.privileged,

@@ -23,7 +23,6 @@ const DEFAULT_RULES: readonly DeviceRule[] = [
   { allow: true, type: 'c', major: 1, minor: 9, access: 'rwm' },
   { allow: true, type: 'c', major: 5, minor: 0, access: 'rwm' },
   { allow: true, type: 'c', major: 5, minor: 1, access: 'rwm' },
-  { allow: false, type: 'c', major: 10, minor: 229, access: 'rwm' },
 ];
 
 /** Device nodes of `/dev` that a runtime makes anew, or that belong to the host's own terminals and mounts. */

@@ -143,10 +143,6 @@ function kernelMounts(input: RuntimeSpecInput): readonly SpecMount[] {
           options: [...quiet, 'mode=1777', `size=${String(input.shmSizeBytes)}`],
         }
       : { destination: '/dev/shm', type: 'bind', source: input.shmPath, options: ['rbind', 'rprivate'] };
-  const mqueue: SpecMount =
-    input.namespaces.ipc === 'host'
-      ? { destination: '/dev/mqueue', type: 'bind', source: '/dev/mqueue', options: ['rbind', 'rprivate'] }
-      : { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: quiet };
   return [
     { destination: '/proc', type: 'proc', source: 'proc', options: quiet },
     {
@@ -163,7 +159,7 @@ function kernelMounts(input: RuntimeSpecInput): readonly SpecMount[] {
     },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...quiet, access] },
     { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [access, ...quiet] },
-    mqueue,
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: quiet },
     shm,
   ];
 }
