@@ -105,10 +105,12 @@ function decide(
 ): { readonly document: ContainerDocument; readonly warnings: readonly string[] } {
   const { options } = room;
   const { spec: merged, argv } = withImageDefaults(asked, image.config.config ?? {});
-  validateSpec(merged, options);
-  checkSharedNamespaces(room, merged);
+  // In dockerd's order: what the host cannot enforce anyhow is not looked at for sense.
   const limited = withinHostLimits(merged.host.resources, options.limits);
-  const spec = completed(room, { ...merged, host: { ...merged.host, resources: limited.resources } }, id);
+  const enforceable = { ...merged, host: { ...merged.host, resources: limited.resources } };
+  validateSpec(enforceable, options);
+  checkSharedNamespaces(room, enforceable);
+  const spec = completed(room, enforceable, id);
   const { host } = spec;
   const runtime = runtimeNamed(room, host.runtime ?? options.defaultRuntime);
   const logDriver = host.logDriver ?? options.defaultLogDriver;

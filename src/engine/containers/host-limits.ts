@@ -29,6 +29,9 @@ export function withinHostLimits(
   if (resources.oomKillDisable && !limits.oomKillDisable) {
     drop({ oomKillDisable: false }, 'OomKillDisable. OomKillDisable discarded.');
   }
+  if (resources.blkioWeight > 0 && !limits.blkioWeight) {
+    drop({ blkioWeight: 0 }, 'Block I/O weight or the cgroup is not mounted. Weight discarded.');
+  }
   if (resources.pidsLimit !== null && resources.pidsLimit > 0 && !limits.pids) {
     drop({ pidsLimit: null }, 'PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded.');
   }

@@ -1,7 +1,7 @@
 /** Decides at create which mounts a container has; makes nothing. See mount-resolution.ts for what start does with them. */
 import { existsSync } from 'node:fs';
 import { posix } from 'node:path';
-import { InvalidArgumentError } from '../../base/errors.ts';
+import { InvalidArgumentError, NotFoundError } from '../../base/errors.ts';
 import { newId } from '../../base/ids.ts';
 import type { PlannedMount } from './record.ts';
 import type { ContainerSpec, MountRequest } from './spec-types.ts';
@@ -116,9 +116,19 @@ function planLent(from: string, mountsOfContainer: (ref: string) => readonly Pla
   }
   const readOnly = mode.split(',').includes('ro');
   // What is lent belongs to the lender: this container's removal leaves it.
-  return mountsOfContainer(ref)
+  return lentBy(ref, mountsOfContainer)
     .filter(({ kind }) => kind !== 'tmpfs')
     .map((mount) => ({ ...mount, readOnly: mount.readOnly || readOnly, mode, anonymous: false }));
+}
+
+/** The CLI takes 404 for a missing image and pulls: an unknown lender is a bad argument instead, as in dockerd. */
+function lentBy(ref: string, mountsOfContainer: (ref: string) => readonly PlannedMount[]): readonly PlannedMount[] {
+  try {
+    return mountsOfContainer(ref);
+  } catch (error) {
+    if (error instanceof NotFoundError) throw new InvalidArgumentError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 function anonymousVolume(destination: string): PlannedMount {

@@ -10,13 +10,17 @@ const RTMAX = 64;
 
 /** Number of a signal given as `SIGTERM`, `term`, `15`, `RTMIN+3`. InvalidArgumentError in Docker's words. */
 export function parseSignal(text: string): number {
-  const number = /^\d+$/.test(text) ? numberOf(Number(text)) : byName(text.toUpperCase().replace(/^SIG/, ''));
+  const isNumber = /^\d+$/.test(text);
+  if (isNumber && Number(text) > RTMAX) {
+    throw new InvalidArgumentError(`the linux daemon does not support signal ${String(Number(text))}`);
+  }
+  const number = isNumber ? numberOf(Number(text)) : byName(text.toUpperCase().replace(/^SIG/, ''));
   if (number === null) throw new InvalidArgumentError(`invalid signal: ${text}`);
   return number;
 }
 
 function numberOf(number: number): number | null {
-  return number >= 1 && number <= RTMAX ? number : null;
+  return number >= 1 ? number : null;
 }
 
 function byName(name: string): number | null {

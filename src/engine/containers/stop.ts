@@ -95,8 +95,10 @@ export async function stopContainer(
     given.abort(new Error('not waited for'));
     return asked === 'called off';
   }
-  if (seconds >= 0 && !(await endsWithin(room, ended, seconds * 1000))) await dies(room, container, ended);
-  else await ended;
+  // What SIGKILL does not end, a second one does not end either, but after the time it is told as such.
+  const patienceMs = signal === SIGKILL ? KILL_WAIT_MS : seconds * 1000;
+  if (patienceMs < 0) await ended;
+  else if (!(await endsWithin(room, ended, patienceMs))) await dies(room, container, ended);
   return true;
 }
 

@@ -12,6 +12,8 @@ const MIN_MEMORY_BYTES = 6 * 1024 * 1024;
 const MIN_CFS_US = 1_000;
 const MAX_CFS_PERIOD_US = 1_000_000;
 const NANO = 1_000_000_000;
+/** A kernel list such as `0-2,7`. */
+const CPUSET = /^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$/;
 const RLIMITS: ReadonlySet<string> = new Set(
   'as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'.split(' '),
 );
@@ -118,14 +120,30 @@ function validateCpu(resources: Resources, { cpuCount, limits }: ContainersOptio
     throw invalid('CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)');
   }
   if (quota > 0 && quota < MIN_CFS_US) throw invalid('CPU cfs quota can not be less than 1ms (i.e. 1000)');
-  for (const [name, value] of [
-    ['cpus', resources.cpusetCpus],
-    ['mems', resources.cpusetMems],
-  ] as const) {
-    if (value !== '' && !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(value)) {
-      throw invalid(`Invalid value ${value} for cpuset ${name}`);
-    }
+  validateCpuset(['cpus', 'CPUs'], resources.cpusetCpus, limits.cpus);
+  validateCpuset(['mems', 'memory nodes'], resources.cpusetMems, limits.memoryNodes);
+}
+
+/** `available` is '' where the host does not say. */
+function validateCpuset(
+  [name, plural]: readonly ['cpus' | 'mems', string],
+  requested: string,
+  available: string,
+): void {
+  if (requested === '') return;
+  if (!CPUSET.test(requested)) throw invalid(`Invalid value ${requested} for cpuset ${name}`);
+  if (available === '') return;
+  const there = new Set(numbersIn(available));
+  if (!numbersIn(requested).every((number) => there.has(number))) {
+    throw invalid(`Requested ${plural} are not available - requested ${requested}, available: ${available}`);
   }
+}
+
+function numbersIn(list: string): readonly number[] {
+  return list.split(',').flatMap((range) => {
+    const [first = 0, last = first] = range.split('-').map(Number);
+    return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index);
+  });
 }
 
 function validateSecurity(spec: ContainerSpec, { capabilityMask }: ContainersOptions): void {

@@ -67,12 +67,15 @@ async function osRelease(): Promise<{ readonly name: string; readonly version: s
 
 /** Which limits this kernel and its mounted control groups can enforce. */
 export async function limitsOfHost(cgroupVersion: '1' | '2'): Promise<SystemInfo['limits']> {
-  const [controllers, forwarding, iptables, ip6tables, swap] = await Promise.all([
+  const [controllers, forwarding, iptables, ip6tables, swap, weight, cpus, memoryNodes] = await Promise.all([
     cgroupVersion === '2' ? readText('/sys/fs/cgroup/cgroup.controllers') : readText('/proc/cgroups'),
     readText('/proc/sys/net/ipv4/ip_forward'),
     readText('/proc/sys/net/bridge/bridge-nf-call-iptables'),
     readText('/proc/sys/net/bridge/bridge-nf-call-ip6tables'),
     cgroupVersion === '2' ? readText('/proc/swaps') : readText('/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes'),
+    cgroupVersion === '2' ? '' : readText('/sys/fs/cgroup/blkio/blkio.weight'),
+    readText(cgroupVersion === '2' ? '/sys/fs/cgroup/cpuset.cpus.effective' : '/sys/fs/cgroup/cpuset/cpuset.cpus'),
+    readText(cgroupVersion === '2' ? '/sys/fs/cgroup/cpuset.mems.effective' : '/sys/fs/cgroup/cpuset/cpuset.mems'),
   ]);
   const has = (name: string): boolean =>
     cgroupVersion === '2'
@@ -86,6 +89,9 @@ export async function limitsOfHost(cgroupVersion: '1' | '2'): Promise<SystemInfo
     cpuset: has('cpuset'),
     pids: has('pids'),
     oomKillDisable: cgroupVersion === '1' && has('memory'),
+    blkioWeight: cgroupVersion === '2' ? has('io') : weight !== '',
+    cpus: cpus.trim(),
+    memoryNodes: memoryNodes.trim(),
     ipv4Forwarding: forwarding.trim() === '1',
     bridgeNfIptables: iptables.trim() === '1',
     bridgeNfIp6tables: ip6tables.trim() === '1',

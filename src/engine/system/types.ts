@@ -28,6 +28,10 @@ export interface SystemInfo {
     readonly cpuset: boolean;
     readonly pids: boolean;
     readonly oomKillDisable: boolean;
+    readonly blkioWeight: boolean;
+    /** Processors and memory nodes that control groups can hand out, as `0-3,6`; '' where that is not known. */
+    readonly cpus: string;
+    readonly memoryNodes: string;
     readonly ipv4Forwarding: boolean;
     readonly bridgeNfIptables: boolean;
     readonly bridgeNfIp6tables: boolean;
