@@ -46,14 +46,14 @@ export class Query {
 
   /**
    * Docker's times: `1700000000`, `1700000000.000000001` (what the CLI makes of everything), and for other clients
-   * RFC 3339. Null when absent, empty or zero.
+   * RFC 3339. Null when absent or empty; zero is a time like any other (`events --since 0`: all there are).
    */
   time(name: string): Timestamp | null {
     const value = this.textOrNull(name);
     if (value === null) return null;
     const time = parseUnixTime(value) ?? parseTimestamp(value);
     if (time === null) throw new InvalidArgumentError(`strconv.ParseInt: parsing "${value}": invalid syntax`);
-    return time === 0n ? null : time;
+    return time;
   }
 }
 

@@ -49,13 +49,15 @@ async function logs(context: Context): Promise<void> {
   const [stdout, stderr] = [query.boolean('stdout'), query.boolean('stderr')];
   if (!stdout && !stderr) throw new InvalidArgumentError('Bad parameters: you must choose at least one stream');
   const container = engine.containers.get(param(context, 'id'));
+  const until = query.time('until');
   const { terminal, batches } = engine.containers.logs(container.id, {
     stdout,
     stderr,
     follow: query.boolean('follow'),
     tail: tailOf(query.text('tail')),
     since: query.time('since'),
-    until: query.time('until'),
+    // docker-py and others send zero for "no end".
+    until: until === 0n ? null : until,
     signal,
   });
   const format = {

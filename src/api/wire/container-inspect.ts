@@ -101,7 +101,7 @@ function configDocument(view: ContainerView, version: ApiVersion): JsonValue {
     StopTimeout: spec.stopTimeoutSeconds,
     Healthcheck: spec.healthcheck === null ? null : withoutUndefined(spec.healthcheck),
     ExposedPorts: Object.fromEntries(spec.exposedPorts.map((port) => [portText(port), {}])),
-    Volumes: spec.volumes.length === 0 ? (given.Volumes ?? null) : Object.fromEntries(spec.volumes.map((v) => [v, {}])),
+    Volumes: spec.volumes.length === 0 ? null : Object.fromEntries(spec.volumes.map((v) => [v, {}])),
   };
   const document = { ...(encodeAs(CONTAINER_CONFIG, merged) as Record<string, JsonValue>) };
   // From 1.44 the MAC is the endpoint's.

@@ -67,7 +67,7 @@ export function execDocument({ id, containerId, spec, running, exitCode, pid }: 
     OpenStdin: spec.attachStdin,
     OpenStderr: spec.attachStderr,
     OpenStdout: spec.attachStdout,
-    CanRemove: exitCode !== null,
+    CanRemove: false,
     ContainerID: containerId,
     DetachKeys: '',
     Pid: pid,
