@@ -118,7 +118,8 @@ export function planRestart(room: Room, container: Container, delayMs: number): 
   });
 }
 
-async function quietly(room: Room, container: Container, what: string, job: () => Promise<void>): Promise<void> {
+/** Does what must not keep the rest from being done: a failure is only told. */
+export async function quietly(room: Room, container: Container, what: string, job: () => Promise<void>): Promise<void> {
   try {
     await job();
   } catch (error) {

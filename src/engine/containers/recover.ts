@@ -5,8 +5,9 @@
 import { rmSync } from 'node:fs';
 import { messageOf } from '../../base/errors.ts';
 import type { SandboxState } from '../network/types.ts';
+import type { Task } from '../runtime/monitor.ts';
 import type { Container } from './container.ts';
-import { giveBack, planRestart } from './exit.ts';
+import { giveBack, planRestart, quietly } from './exit.ts';
 import { decodeRow } from './record.ts';
 import { anonymousVolumesOf, removeNow, removeVolumes } from './removal.ts';
 import { startsWithDaemon } from './restart-policy.ts';
@@ -63,11 +64,11 @@ async function adopt(room: Room, container: Container): Promise<void> {
     await reclaim(room, container);
     return;
   }
-  const task = await room.monitor.adopt(container.id, runtimeNamed(room, container.document.runtime));
+  const task = await findTask(room, container);
   if (starting) {
     // Whoever asked for the start got no answer: it did not happen.
     task?.signal(9);
-    await task?.delete();
+    await quietly(room, container, 'the process of a half-done start', async () => task?.delete());
     container.apply(
       {
         kind: 'start-failed',
@@ -103,6 +104,19 @@ async function reclaim(room: Room, container: Container): Promise<void> {
       container: container.id,
       reason: messageOf(error),
     });
+  }
+}
+
+/** Null also where looking fails: one container must not keep the engine, and all others, from coming up. */
+async function findTask(room: Room, container: Container): Promise<Task | null> {
+  try {
+    return await room.monitor.adopt(container.id, runtimeNamed(room, container.document.runtime));
+  } catch (error) {
+    room.logger.error('what runs in a container could not be found', {
+      container: container.id,
+      reason: messageOf(error),
+    });
+    return null;
   }
 }
 

@@ -122,7 +122,8 @@ async function failed(room: Room, container: Container, error: unknown): Promise
   const exitCode = startFailureCode(error);
   const event = { kind: 'start-failed', exitCode, error: messageOf(error), at: room.clock.now() } as const;
   try {
-    container.apply(event, { phase: 'settled', desired: 'stopped', sandbox: null });
+    // Still wanted: the next daemon tries again what a policy starts.
+    container.apply(event, { phase: 'settled', sandbox: null });
   } catch (unwritten) {
     // On a full disk the row stays `starting`, which the next daemon takes for what it is: a start that did not happen.
     room.logger.error('a failed start could not be written down', {
