@@ -1,6 +1,6 @@
 import { ConflictError } from '../../base/errors.ts';
 import type { AttachSession } from '../runtime/monitor.ts';
-import type { Container } from './container.ts';
+import type { Container, ParkedAttach } from './container.ts';
 import { copyStreams } from './copy-streams.ts';
 import { NO_KEYS, parseDetachKeys } from './detach-keys.ts';
 import { isRestarting } from './errors.ts';
@@ -49,11 +49,18 @@ function connect(container: Container): Connecting {
   const { task } = container;
   if (task !== null) return { session: () => task.attach().catch(() => null) };
   const { promise, resolve } = Promise.withResolvers<AttachSession | null>();
-  container.parked.add(resolve);
+  let hasLeft = false;
+  const parked: ParkedAttach = (session) => {
+    // The client went while it was being connected: nobody else would ever let go of the session.
+    if (hasLeft) session?.[Symbol.asyncDispose]().then(undefined, () => undefined);
+    resolve(session);
+  };
+  container.parked.add(parked);
   return {
     session: (signal) => {
       const leave = (): void => {
-        container.parked.delete(resolve);
+        hasLeft = true;
+        container.parked.delete(parked);
         resolve(null);
       };
       if (signal.aborted) leave();

@@ -114,7 +114,10 @@ async function serve(
     stderr: attachStderr,
     closeStdin: !terminal,
   };
-  const copied = session === null ? Promise.resolve(false) : copyStreams(session, client, options);
+  const over = new AbortController();
+  const signal = AbortSignal.any([client.signal, over.signal]);
+  const { stdin, output } = client;
+  const copied = session === null ? Promise.resolve(false) : copyStreams(session, { stdin, output, signal }, options);
   // The code is known to inspect before the client's stream ends: clients ask for it then.
   const ended = task.exit.then(({ exitCode }) => end(room, container, exec, exitCode, task.pid));
   const first = await Promise.race([
@@ -126,14 +129,20 @@ async function serve(
   const patience = Promise.withResolvers<undefined>();
   using _timer = room.clock.after(DRAIN_MS, () => patience.resolve(undefined));
   await Promise.race([copied, patience.promise]);
+  over.abort();
 }
 
 function startable(room: Room, id: string): { readonly container: Container; readonly exec: Exec } {
   const found = findExec(room, id);
-  if (found.exec.state.kind === 'ended') throw new ConflictError(`exec command ${id} has already run`);
-  if (found.exec.state.kind !== 'created') throw new ConflictError(`exec command ${id} is already running`);
+  refuseSecondStart(found.exec);
   refuseIdle(found.container, found.container.id);
   return found;
+}
+
+/** Asked twice: two clients may have been let in before the first one's process is begun. */
+function refuseSecondStart({ id, state }: Exec): void {
+  if (state.kind === 'ended') throw new ConflictError(`exec command ${id} has already run`);
+  if (state.kind !== 'created') throw new ConflictError(`exec command ${id} is already running`);
 }
 
 async function begin(
@@ -146,6 +155,7 @@ async function begin(
     readonly attach: boolean;
   },
 ): Promise<Begun> {
+  refuseSecondStart(exec);
   exec.state = { kind: 'starting' };
   publish(room, container, `exec_start: ${exec.spec.command.join(' ')}`, { execID: exec.id });
   try {
