@@ -73,6 +73,49 @@ describe('words', () => {
   });
 });
 
+describe('events', () => {
+  /** `type action` of all that happens while `job` runs. */
+  const during = async (job: () => Promise<unknown>): Promise<readonly string[]> => {
+    const since = String(Date.now() / 1000);
+    await job();
+    const printed = await engine.dockerOk(
+      ...['events', '--since', since, '--until', String(Date.now() / 1000)],
+      ...['--format', '{{.Type}} {{.Action}}'],
+    );
+    return printed.split('\n').filter((line) => line !== '');
+  };
+
+  it('tell of volumes where dockerd tells of them', async () => {
+    const told = await during(() =>
+      engine.dockerOk('run', '--rm', '-v', '/anon', '-v', 'ev1:/x:ro', 'busybox', 'true'),
+    );
+    expect(told).toEqual([
+      'volume create',
+      'volume create',
+      'container create',
+      'container attach',
+      'network connect',
+      'volume mount',
+      'volume mount',
+      'container start',
+      'container die',
+      'network disconnect',
+      'volume unmount',
+      'volume unmount',
+      'volume destroy',
+      'container destroy',
+    ]);
+    await engine.dockerOk('volume', 'rm', 'ev1');
+  });
+
+  it('tell of no end where nothing began', async () => {
+    const told = await during(() => engine.docker(['run', '--network', 'none', '--name', 'ev2', 'busybox', 'nosuch']));
+    expect(told).not.toContain('container start');
+    expect(told).not.toContain('container die');
+    await engine.dockerOk('rm', 'ev2');
+  });
+});
+
 describe('afterwards', () => {
   it('nothing is left of execs', async () => {
     await engine.dockerOk('run', '-d', '--name', 'x1', 'busybox', 'sleep', '300');

@@ -3,7 +3,7 @@ import type { Task, TaskExit } from '../runtime/monitor.ts';
 import type { Container } from './container.ts';
 import { boundLog } from './logs.ts';
 import { removeNow } from './removal.ts';
-import { publish, type Room } from './room.ts';
+import { publish, publishVolumes, type Room } from './room.ts';
 import { restartDelayMs } from './restart-policy.ts';
 import { startNow } from './start.ts';
 import { isLive, restartCountOf, type ContainerEvent } from './state.ts';
@@ -49,6 +49,7 @@ async function onExit(room: Room, container: Container, task: Task, exit: TaskEx
   const execDuration = String(ranNs > 0n ? ranNs / NS_PER_S : 0n);
   publish(room, container, 'die', { exitCode: String(exit.exitCode), execDuration });
   await giveBack(room, container);
+  publishVolumes(room, container, 'unmount');
   if (delayMs === null) container.ended.abort();
   container.waiters.exited({ exitCode: exit.exitCode, error: exit.error });
   // Where the exit could not be written down, the monitor's own note of it stays for the next daemon.

@@ -45,8 +45,8 @@ export async function removeNow(
   container.ended.abort();
   for (const parked of container.parked) parked(null);
   container.parked.clear();
-  publish(room, container, 'destroy');
   if (volumes) await removeVolumes(room, container.id, anonymous);
+  publish(room, container, 'destroy');
   container.waiters.removed(result);
 }
 

@@ -69,6 +69,20 @@ export function publish(
   });
 }
 
+/** Tells of each volume that a container's process gets (`mount`) or has given back (`unmount`). */
+export function publishVolumes(room: Room, { id, document }: Container, action: 'mount' | 'unmount'): void {
+  for (const { kind, name, driver, destination, readOnly, propagation } of document.mounts) {
+    if (kind !== 'volume' || name === null) continue;
+    const where = { destination, propagation, 'read/write': String(!readOnly) };
+    room.events.publish({
+      type: 'volume',
+      action,
+      actorId: name,
+      attributes: { container: id, driver: driver ?? '', ...(action === 'mount' ? where : {}) },
+    });
+  }
+}
+
 /** The runtime by name. InvalidArgumentError in Docker's words. */
 export function runtimeNamed(room: Room, name: string): OciRuntime {
   const runtime = room.runtimes.get(name);

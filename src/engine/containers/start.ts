@@ -9,7 +9,7 @@ import { sandboxRequestOf } from './create.ts';
 import { markedForRemoval } from './errors.ts';
 import { lendsShm, prepareBundle } from './prepare.ts';
 import { removeNow } from './removal.ts';
-import { publish, runtimeNamed, type Room } from './room.ts';
+import { publish, publishVolumes, runtimeNamed, type Room } from './room.ts';
 
 /** Starts by a user's wish; false when it runs already. */
 export async function start(room: Room, ref: string): Promise<boolean> {
@@ -79,6 +79,7 @@ async function setUp(room: Room, container: Container, undo: Undo): Promise<void
   container.apply({ kind: 'started', pid: task.pid, at: room.clock.now() }, { phase: 'settled', hasStarted: true });
   container.task = task;
   container.process = made.process;
+  publishVolumes(room, container, 'mount');
   publish(room, container, 'start');
   room.watchExit(container, task);
 }
@@ -135,7 +136,6 @@ async function failed(room: Room, container: Container, error: unknown): Promise
   for (const parked of container.parked) parked(null);
   container.parked.clear();
   container.ended.abort();
-  publish(room, container, 'die', { exitCode: String(exitCode), execDuration: '0' });
   // Whoever asked for the start gets the reason; a wait beside it only learns that it is over.
   container.waiters.exited({ exitCode, error: null });
   if (container.document.spec.host.autoRemove && !container.removing) {
