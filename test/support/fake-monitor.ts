@@ -27,15 +27,29 @@ export type Program =
 export class CallScript {
   readonly calls: string[] = [];
   #failures = new Map<number, Error>();
+  #brokenFrom: { readonly call: number; readonly error: Error } | null = null;
 
   /** Lets the `n`-th call from now on (1 is the next) throw. */
   failNth(n: number, error: Error = new Error(`injected failure of call ${String(n)}`)): void {
     this.#failures.set(this.calls.length + n, error);
   }
 
+  /** Lets the `n`-th call from now on and all after it throw, until {@link CallScript.heal}: a process that is killed there. */
+  failFrom(n: number, error: Error): void {
+    this.#brokenFrom = { call: this.calls.length + n, error };
+  }
+
+  /** Lets no call throw any more. */
+  heal(): void {
+    this.#failures.clear();
+    this.#brokenFrom = null;
+  }
+
   /** To be called first in each faked call. */
   step(name: string): void {
     this.calls.push(name);
+    const broken = this.#brokenFrom;
+    if (broken !== null && this.calls.length >= broken.call) throw broken.error;
     const failure = this.#failures.get(this.calls.length);
     if (failure !== undefined) throw failure;
   }
