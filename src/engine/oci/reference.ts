@@ -55,6 +55,8 @@ export function withDefaultTag(reference: NamedReference): NamedReference {
 export function familiarName(reference: NamedReference): string {
   if (reference.domain !== DEFAULT_DOMAIN) return `${reference.domain}/${reference.path}`;
   const path = reference.path;
+  // `docker.io/a.b/c` must not become `a.b/c`: that is another registry's.
+  if (path.includes('/') && namesRegistry(path.slice(0, path.indexOf('/')))) return `${reference.domain}/${path}`;
   return path.startsWith(OFFICIAL_PREFIX) && !path.slice(OFFICIAL_PREFIX.length).includes('/')
     ? path.slice(OFFICIAL_PREFIX.length)
     : path;
@@ -75,7 +77,7 @@ export function canonicalName(reference: NamedReference): string {
 function splitDomain(text: string): { domain: string; rest: string } {
   const slash = text.indexOf('/');
   const first = slash < 0 ? '' : text.slice(0, slash);
-  const isDomain = slash >= 0 && (/[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase());
+  const isDomain = slash >= 0 && namesRegistry(first);
   if (!isDomain) {
     const rest = text.includes('/') ? text : `${OFFICIAL_PREFIX}${text}`;
     return { domain: DEFAULT_DOMAIN, rest };
@@ -83,4 +85,9 @@ function splitDomain(text: string): { domain: string; rest: string } {
   const rest = text.slice(slash + 1);
   const domain = first === 'index.docker.io' ? DEFAULT_DOMAIN : first;
   return { domain, rest: domain === DEFAULT_DOMAIN && !rest.includes('/') ? `${OFFICIAL_PREFIX}${rest}` : rest };
+}
+
+/** Docker's rule for the first word of a name: does it name a registry, or is it the first part of a Hub repository? */
+function namesRegistry(word: string): boolean {
+  return /[.:]/.test(word) || word === 'localhost' || word !== word.toLowerCase();
 }
