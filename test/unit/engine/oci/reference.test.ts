@@ -32,6 +32,7 @@ describe('parseReference', () => {
     ['localhost:5000/a/b:t', 'localhost:5000', 'a/b', 'localhost:5000/a/b:t'],
     ['Foo.com/x', 'Foo.com', 'x', 'Foo.com/x'],
     ['library/a/b', 'docker.io', 'library/a/b', 'library/a/b'],
+    ['docker.io/a.b/c', 'docker.io', 'a.b/c', 'docker.io/a.b/c'],
   ])('reads %s', (text, expectedDomain, expectedPath, familiar) => {
     const reference = parseReference(text);
     expect(reference).toMatchObject({ domain: expectedDomain, path: expectedPath });
