@@ -64,6 +64,8 @@ export interface StateDocument {
   readonly hasStarted: boolean;
   /** Container whose hosts and resolv.conf it shares with its network, or null for its own. */
   readonly filesOf: ContainerId | null;
+  /** Present and true once a removal has begun that takes the anonymous volumes along. */
+  readonly takesVolumes?: boolean;
 }
 
 /** A container as read from its row. */

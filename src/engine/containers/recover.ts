@@ -138,7 +138,7 @@ async function settle(room: Room, container: Container): Promise<void> {
     (autoRemove && live.hasStarted && state.status === 'exited')
   ) {
     await container.mailbox
-      .run(() => removeNow(room, container, { volumes: autoRemove }))
+      .run(() => removeNow(room, container, { volumes: autoRemove || live.takesVolumes === true }))
       .catch((error: unknown) => {
         room.logger.warn('a removal could not be finished', { container: container.id, reason: messageOf(error) });
       });

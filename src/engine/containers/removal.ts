@@ -20,7 +20,7 @@ export async function removeNow(
   const result = { exitCode: exitCodeOf(container.state), error: null };
   const anonymous = anonymousVolumesOf(container);
   try {
-    if (container.state.status !== 'removing') container.apply({ kind: 'removal-started' });
+    if (container.state.status !== 'removing') container.apply({ kind: 'removal-started' }, { takesVolumes: volumes });
     // Present only where the end of the last run could not take it away.
     const { sandbox } = container.live;
     if (sandbox !== null) await room.networks.tearDown(container.id, sandbox);
@@ -31,10 +31,10 @@ export async function removeNow(
     await room.storage.remove(container.id);
     rmSync(container.paths.directory, { recursive: true, force: true });
     rmSync(container.paths.bundle, { recursive: true, force: true });
-    room.db.transaction(() => {
-      room.volumes.release(container.id);
-      room.rows.delete(container.id);
-    });
+    room.volumes.release(container.id);
+    // Before the row: without it nobody would know of them after a kill in between.
+    if (volumes) await removeVolumes(room, container.id, anonymous);
+    room.rows.delete(container.id);
   } catch (error) {
     markDead(room, container, messageOf(error));
     container.removing = false;
@@ -45,7 +45,6 @@ export async function removeNow(
   container.ended.abort();
   for (const parked of container.parked) parked(null);
   container.parked.clear();
-  if (volumes) await removeVolumes(room, container.id, anonymous);
   publish(room, container, 'destroy');
   container.waiters.removed(result);
 }

@@ -104,6 +104,14 @@ describe('a daemon that comes up again', () => {
     expect(engine.belongings()).toEqual([]);
   });
 
+  it('takes anonymous volumes along where the removal had begun to', async () => {
+    await using engine = await ContainersFixture.open();
+    const id = await engine.create({ volumes: ['/cache'] });
+    rewrite(engine, id, { state: { status: 'removing', restartCount: 0, lastExit: null }, takesVolumes: true });
+    await engine.reopen();
+    expect(engine.belongings()).toEqual([]);
+  });
+
   it('takes an ended --rm container away', async () => {
     await using engine = await ContainersFixture.open();
     const id = await engine.run({ volumes: ['/cache'], host: { autoRemove: true } });
