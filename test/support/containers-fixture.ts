@@ -40,8 +40,10 @@ import { FakeClock } from './fake-clock.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import { CallScript, FakeMonitor, FakeRuntime } from './fake-monitor.ts';
 
-/** Turns of the event loop after which what has not happened will not. */
-const TURNS_MAX = 500;
+/** After this long what has not happened will not. */
+const PATIENCE_MS = 5000;
+/** Turns of the event loop without a file being read or written, after which nothing is under way. */
+const QUIET_TURNS = 20;
 
 const LIMITS: ContainersOptions['limits'] = {
   memory: true,
@@ -214,15 +216,19 @@ export class ContainersFixture implements AsyncDisposable {
 
   /** Lets the event loop turn until `condition` holds. */
   async until(condition: () => boolean): Promise<void> {
-    for (let turn = 0; !condition(); turn++) {
-      if (turn > TURNS_MAX) throw new Error(`it never came to pass: ${condition.toString()}`);
+    const deadline = performance.now() + PATIENCE_MS;
+    while (!condition()) {
+      if (performance.now() > deadline) throw new Error(`it never came to pass: ${condition.toString()}`);
       await nextTurn();
     }
   }
 
-  /** Lets everything happen that is under way. */
+  /** Lets everything happen that is under way, what waits for files included. */
   async settle(): Promise<void> {
-    for (let turn = 0; turn < 20; turn++) await nextTurn();
+    for (let quietTurns = 0; quietTurns < QUIET_TURNS; quietTurns++) {
+      await nextTurn();
+      if (process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))) quietTurns = 0;
+    }
   }
 
   /** What runs hold: mounts, sandboxes, processes. Empty when no container runs. */
