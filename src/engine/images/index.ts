@@ -21,7 +21,6 @@ import { Collector } from './collector.ts';
 import type { ImageContext, ImageLimits } from './context.ts';
 import { Gate } from './gate.ts';
 import { historyOf } from './history.ts';
-import { importTar } from './import.ts';
 import { listImages } from './list.ts';
 import type { PullDesk } from './pull-desk.ts';
 import { removeImage } from './remove.ts';
@@ -80,7 +79,7 @@ export function createImages(dependencies: ImagesDependencies): ImageRoom {
     history: (ref) => historyOf(context, ref),
     pull: async (reference, options) => catalog.view(await (await pullDesk()).pull(parseReference(reference), options)),
     load: async (archive, options) => (await import('./load.ts')).loadImages(context, archive, options),
-    importTar: async (archive, options) => importTar(context, archive, options),
+    importTar: async (archive, options) => (await import('./import.ts')).importTar(context, archive, options),
     tag: (ref, repository, tag) => tagImage(context, ref, repository, tag),
     remove: async (ref, options) => removeImage(context, ref, options),
     authenticate: async (serverAddress, auth, signal) => registry.authenticate(serverAddress, auth, signal),
