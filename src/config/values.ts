@@ -1,14 +1,6 @@
+import { parseByteSize } from '../base/byte-size.ts';
 import { InvalidArgumentError } from '../base/errors.ts';
 import type { OptionDefinition, OptionValue } from './options.ts';
-
-const UNIT_FACTORS: Readonly<Record<string, number>> = {
-  '': 1,
-  b: 1,
-  k: 1024,
-  m: 1024 ** 2,
-  g: 1024 ** 3,
-  t: 1024 ** 4,
-};
 
 /** One value given on the command line, in the option's type; lists and maps grow with each. Go's pflag texts. */
 export function parseFlagValue(option: OptionDefinition, text: string, sofar: OptionValue | undefined): OptionValue {
@@ -24,7 +16,7 @@ export function parseFlagValue(option: OptionDefinition, text: string, sofar: Op
       if (!/^-?\d+$/.test(text)) throw invalid(`strconv.ParseInt: parsing "${text}": invalid syntax`);
       return Number(text);
     case 'bytes': {
-      const value = parseBytes(text);
+      const value = parseByteSize(text.trim());
       if (value === null) throw invalid(`invalid size: '${text}'`);
       return value;
     }
@@ -57,7 +49,7 @@ export function parseFileValue(option: OptionDefinition, key: string, value: unk
       if (typeof value !== 'number' || !Number.isInteger(value)) throw mismatch('int');
       return value;
     case 'bytes': {
-      const bytes = typeof value === 'number' ? value : typeof value === 'string' ? parseBytes(value) : null;
+      const bytes = typeof value === 'number' ? value : typeof value === 'string' ? parseByteSize(value.trim()) : null;
       if (bytes === null) throw mismatch('opts.MemBytes');
       return bytes;
     }
@@ -71,14 +63,6 @@ export function parseFileValue(option: OptionDefinition, key: string, value: unk
     case 'map':
       return mapOf(key, value, mismatch);
   }
-}
-
-/** Bytes from Docker's size texts (`64M`, `1g`, `512`); null when it is none. */
-export function parseBytes(text: string): number | null {
-  const match = /^(\d+(?:\.\d+)?) ?([kmgt]?)i?b?$/i.exec(text.trim());
-  const [, number, unit = ''] = match ?? [];
-  const factor = UNIT_FACTORS[unit.toLowerCase()];
-  return number === undefined || factor === undefined ? null : Math.floor(Number(number) * factor);
 }
 
 /** Long and short form, as pflag shows them. */

@@ -8,31 +8,13 @@ import type { Kernel } from '../kernel/kernel.ts';
 import type { LogDriver } from '../logging/driver.ts';
 import type { Networks } from '../network/types.ts';
 import type { Platform } from '../oci/image-spec.ts';
-import type { LinuxSeccomp } from '../oci/runtime-spec.ts';
 import type { Monitor } from '../runtime/monitor.ts';
 import type { OciRuntime } from '../runtime/runtime.ts';
+import type { SeccompService } from '../runtime/seccomp.ts';
 import type { Database } from '../state/database.ts';
 import type { StorageDriver } from '../storage/driver.ts';
 import type { Volumes } from '../volumes/driver.ts';
 import type { Ulimit } from './spec-types.ts';
-
-/** What the seccomp service decides for one container. */
-export interface SeccompDecision {
-  /** Goes into config.json; null where a compiled program is in `annotations`, or the container is unconfined. */
-  readonly seccomp: LinuxSeccomp | null;
-  readonly annotations: Readonly<Record<string, string>>;
-}
-
-/** Turns `--security-opt seccomp=…`, privileges and capabilities into a filter; the runtime room's. */
-export interface SeccompService {
-  /** InvalidArgumentError in Docker's words for a profile that cannot be read. */
-  seccompFor(request: {
-    readonly privileged: boolean;
-    readonly capabilities: readonly string[];
-    readonly securityOptions: readonly string[];
-    readonly runtime: OciRuntime;
-  }): SeccompDecision;
-}
 
 /** Everything the containers room works with. */
 export interface ContainersDependencies {

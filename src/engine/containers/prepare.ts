@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { ConflictError, InvalidArgumentError } from '../../base/errors.ts';
 import type { SandboxState } from '../network/types.ts';
 import type { RuntimeSpec } from '../oci/runtime-spec.ts';
+import { cgroupsPathOf } from '../runtime/cgroups.ts';
 import type { OciRuntime } from '../runtime/runtime.ts';
 import { makeDirectoryBeneath, makeFileBeneath } from './beneath.ts';
 import type { Container } from './container.ts';
@@ -62,7 +63,10 @@ export async function prepareBundle(
     user,
     mounts: await resolveMounts(room, container),
     namespaces: namespacesOf(room, container, sandbox),
-    cgroupsPath: cgroupsPathOf(room, container),
+    cgroupsPath: cgroupsPathOf(container.id, {
+      driver: options.cgroup.driver,
+      parent: host.cgroupParent === '' ? options.cgroup.parent : host.cgroupParent,
+    }),
     cgroupVersion: options.cgroup.version,
     ...files,
     shmPath: shmPathOf(room, container),
@@ -91,14 +95,6 @@ function initPathOf(path: string | null): string {
     );
   }
   return path;
-}
-
-function cgroupsPathOf(room: Room, container: Container): string {
-  const own = container.document.spec.host.cgroupParent;
-  const parent = own === '' ? room.options.cgroup.parent : own;
-  return room.options.cgroup.driver === 'systemd'
-    ? `${parent}:docker:${container.id}`
-    : `${parent.startsWith('/') ? parent : `/${parent}`}/${container.id}`;
 }
 
 function namespacesOf(room: Room, container: Container, sandbox: SandboxState | null): ResolvedNamespaces {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig, type Config } from '../../../src/config/config.ts';
 import { PrintAndExit } from '../../../src/config/flags.ts';
-import { parseBytes } from '../../../src/config/values.ts';
+import { parseByteSize } from '../../../src/base/byte-size.ts';
 
 let directory = '';
 let file = '';
@@ -143,6 +143,6 @@ describe('sizes', () => {
     ['x', null],
     ['-1m', null],
   ])('%s is %s', (text, bytes) => {
-    expect(parseBytes(text)).toBe(bytes);
+    expect(parseByteSize(text)).toBe(bytes);
   });
 });

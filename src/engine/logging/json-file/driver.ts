@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseByteSize } from '../../../base/byte-size.ts';
 import { InvalidArgumentError, NotImplementedError } from '../../../base/errors.ts';
 import type { ContainerLog, ReadableLogDriver } from '../driver.ts';
 import { shift } from './log-files.ts';
@@ -11,7 +12,6 @@ const DEFAULT_MAX_FILES = 5;
 
 const FILE_NAME = 'container.log';
 const LATER = new Set(['labels', 'labels-regex', 'env', 'env-regex', 'tag', 'max-buffer-size']);
-const UNITS: Readonly<Record<string, number>> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
 
 /** Docker's default driver: files beside the container, bounded, readable. The monitor writes them; see line.ts. */
 export const jsonFileLogDriver: ReadableLogDriver = {
@@ -49,7 +49,7 @@ function limitsOf(options: Readonly<Record<string, string>>): {
     if (files !== undefined && maxFiles > 1) throw new InvalidArgumentError('max-file cannot be set without max-size');
     return { maxSizeBytes: null, maxFiles };
   }
-  const maxSizeBytes = size === undefined ? DEFAULT_MAX_SIZE_BYTES : bytesOf(size);
+  const maxSizeBytes = size === undefined ? DEFAULT_MAX_SIZE_BYTES : parseByteSize(size);
   if (maxSizeBytes === null) throw new InvalidArgumentError(`invalid size: '${size ?? ''}'`);
   if (maxSizeBytes <= 0) throw new InvalidArgumentError('max-size must be a positive number');
   return { maxSizeBytes, maxFiles };
@@ -71,10 +71,4 @@ function refuseUnoffered(name: string, value: string): void {
       if (!LATER.has(name)) throw new InvalidArgumentError(`unknown log opt '${name}' for json-file log driver`);
   }
   throw new NotImplementedError(`log opt '${name}=${value}' is not supported by this version of moored`);
-}
-
-function bytesOf(text: string): number | null {
-  const [, number, unit = ''] = /^(\d+(?:\.\d+)?) ?([kmgt]?)i?b?$/i.exec(text) ?? [];
-  const factor = UNITS[unit.toLowerCase()];
-  return number === undefined || factor === undefined ? null : Math.floor(Number(number) * factor);
 }

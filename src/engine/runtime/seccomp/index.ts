@@ -9,32 +9,9 @@ import { join } from 'node:path';
 import { errnoCodeOf } from '../../../base/errors.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { LinuxSeccomp } from '../../oci/runtime-spec.ts';
-import type { OciRuntime } from '../runtime.ts';
+import type { SeccompDecision, SeccompRequest, SeccompService } from '../seccomp.ts';
 import { DEFAULT_PROFILE } from './default-profile.ts';
 import { parseProfile, resolve, type SeccompProfile, type SeccompSubject } from './profile.ts';
-
-/** Decides the filter of each container. */
-export interface SeccompService {
-  /** InvalidArgumentError in Docker's words for a profile that cannot be read. */
-  seccompFor(request: SeccompRequest): SeccompDecision;
-}
-
-/** How one container is to be filtered. */
-export interface SeccompDecision {
-  /** Goes into config.json; null where a compiled program is in `annotations`, or the container is unconfined. */
-  readonly seccomp: LinuxSeccomp | null;
-  readonly annotations: Readonly<Record<string, string>>;
-}
-
-/** What is asked for one container. */
-export interface SeccompRequest {
-  readonly privileged: boolean;
-  /** The bounding set. */
-  readonly capabilities: readonly string[];
-  /** `--security-opt`; those that are not about seccomp are passed over. */
-  readonly securityOptions: readonly string[];
-  readonly runtime: Pick<OciRuntime, 'acceptsCompiledSeccomp'>;
-}
 
 /** What the composition root hands in. */
 export interface SeccompOptions {

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LinuxSeccomp } from '../../../../src/engine/oci/runtime-spec.ts';
 import { DEFAULT_PROFILE } from '../../../../src/engine/runtime/seccomp/default-profile.ts';
-import { createSeccomp, type SeccompRequest } from '../../../../src/engine/runtime/seccomp/index.ts';
+import { createSeccomp } from '../../../../src/engine/runtime/seccomp/index.ts';
+import type { SeccompRequest } from '../../../../src/engine/runtime/seccomp.ts';
 import { parseProfile, resolve, type SeccompSubject } from '../../../../src/engine/runtime/seccomp/profile.ts';
 
 const PLAIN: SeccompSubject = { arch: 'amd64', kernelRelease: '6.1.0-13-amd64', capabilities: [] };
