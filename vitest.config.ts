@@ -15,6 +15,12 @@ export default defineConfig({
       kind('contract', 1, { fileParallelism: false, testTimeout: 30_000, hookTimeout: 30_000 }),
       kind('fault', 2, { fileParallelism: false, testTimeout: 30_000, hookTimeout: 30_000 }),
       kind('integration', 3, { fileParallelism: false, testTimeout: MINUTE_MS, hookTimeout: MINUTE_MS }),
+      kind('system', 4, {
+        fileParallelism: false,
+        testTimeout: MINUTE_MS,
+        hookTimeout: MINUTE_MS,
+        globalSetup: ['test/support/installed-tree.ts'],
+      }),
     ],
   },
 });
@@ -23,6 +29,7 @@ interface Limits {
   readonly fileParallelism: boolean;
   readonly testTimeout: number;
   readonly hookTimeout: number;
+  readonly globalSetup?: string[];
 }
 
 function kind(name: string, groupOrder: number, limits: Limits) {
