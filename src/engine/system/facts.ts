@@ -59,10 +59,10 @@ export function createSystemFacts(sources: FactSources): SystemFacts {
 }
 
 async function osRelease(): Promise<{ readonly name: string; readonly version: string }> {
-  const text = await readText('/etc/os-release');
-  const value = (key: string): string =>
-    (new RegExp(`^${key}=(.*)$`, 'm').exec(text)?.[1] ?? '').replace(/^(["'])(.*)\1$/, '$2');
-  return { name: value('PRETTY_NAME') === '' ? 'Linux' : value('PRETTY_NAME'), version: value('VERSION_ID') };
+  // Loaded with the first `docker info`: nothing at start-up needs it.
+  const { parse } = await import('ini');
+  const values = parse(await readText('/etc/os-release')) as Readonly<Record<string, string | undefined>>;
+  return { name: values['PRETTY_NAME'] ?? 'Linux', version: values['VERSION_ID'] ?? '' };
 }
 
 /** Which limits this kernel and its mounted control groups can enforce. */
