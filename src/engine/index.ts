@@ -6,6 +6,7 @@ export type {
   AttachOptions,
   Attachment,
   ClientStreams,
+  ContainerChange,
   Containers,
   ContainerView,
   ExecSpec,

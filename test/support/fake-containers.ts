@@ -1,10 +1,12 @@
 /** Containers in memory, with the facade's verbs and Docker's texts: what the REST front is tested against. */
+import { openSync } from 'node:fs';
 import { newId, type ContainerId, type ExecId } from '../../src/base/ids.ts';
 import type { Clock } from '../../src/base/clock.ts';
 import { ConflictError, InvalidArgumentError, NotFoundError } from '../../src/base/errors.ts';
 import type {
   Attachment,
   AttachOptions,
+  ContainerChange,
   Containers,
   ContainerState,
   ContainerView,
@@ -46,6 +48,9 @@ export class FakeContainers implements Containers {
   readonly #execs = new Map<string, FakeExec>();
   /** Sizes given to `resize`, in order. */
   readonly resizes: { readonly height: number; readonly width: number }[] = [];
+  /** Signals given to `signalExec`, in order. */
+  readonly execSignals: string[] = [];
+  readonly #watchers = new Set<(change: ContainerChange) => void>();
 
   constructor(images: Pick<Images, 'get'>, clock: Clock, publish: Publish) {
     this.#images = images;
@@ -98,6 +103,8 @@ export class FakeContainers implements Containers {
       ipcMode: spec.host.ipcMode ?? { kind: 'private' },
       cgroupnsMode: spec.host.cgroupnsMode ?? { kind: 'host' },
       execIds: [],
+      cgroupPath: null,
+      unit: null,
     };
     this.#all.push({
       view,
@@ -108,6 +115,7 @@ export class FakeContainers implements Containers {
       pendingStdin: [],
       ended: Promise.withResolvers(),
     });
+    this.#change({ kind: 'added', containerId: id });
     this.#tell(view, 'create');
     return { id, warnings: [] };
   }
@@ -175,6 +183,8 @@ export class FakeContainers implements Containers {
     if (name === '') throw new InvalidArgumentError('Neither old nor new names may be empty');
     const fake = this.#find(ref);
     fake.view = { ...fake.view, name };
+    this.#change({ kind: 'changed', containerId: fake.view.id });
+    this.#tell(fake.view, 'rename');
   }
 
   async remove(ref: string, { force }: { readonly force: boolean; readonly volumes: boolean }): Promise<void> {
@@ -185,6 +195,7 @@ export class FakeContainers implements Containers {
     }
     if (!this.#all.includes(fake)) return;
     this.#all = this.#all.filter((other) => other !== fake);
+    this.#change({ kind: 'removed', containerId: fake.view.id });
     const { state } = fake.view;
     this.#settle(fake, () => true, state.status === 'exited' ? state.lastExit.exitCode : 0);
     this.#tell(fake.view, 'destroy');
@@ -252,6 +263,7 @@ export class FakeContainers implements Containers {
     const id = newId<ExecId>();
     const view: ExecView = { id, containerId: fake.view.id, spec, running: false, exitCode: null, pid: 0 };
     this.#execs.set(id, { view });
+    this.#change({ kind: 'exec-added', containerId: fake.view.id, execId: id });
     return id;
   }
 
@@ -261,7 +273,7 @@ export class FakeContainers implements Containers {
 
   async startExecDetached(id: string): Promise<void> {
     const exec = this.#exec(id);
-    exec.view = { ...exec.view, exitCode: 0 };
+    this.#becomeExec(exec, { exitCode: 0 });
   }
 
   async startExec(id: string): Promise<Attachment> {
@@ -270,10 +282,10 @@ export class FakeContainers implements Containers {
     return {
       terminal: exec.view.spec.terminal,
       run: async ({ stdin, output }) => {
-        exec.view = { ...exec.view, running: true };
+        this.#becomeExec(exec, { running: true, pid: 4343 });
         const process = startFakeProcess(exec.view.spec.command, output);
         if (stdin !== null) process.feed(stdin);
-        exec.view = { ...exec.view, running: false, exitCode: await process.exited };
+        this.#becomeExec(exec, { running: false, exitCode: await process.exited });
       },
     };
   }
@@ -281,6 +293,26 @@ export class FakeContainers implements Containers {
   async resizeExec(id: string, size: { readonly height: number; readonly width: number }): Promise<void> {
     this.#exec(id);
     this.resizes.push(size);
+  }
+
+  async signalExec(id: string, signal: string): Promise<void> {
+    if (!this.#exec(id).view.running) throw new ConflictError(`exec process is not running: ${id}`);
+    this.execSignals.push(signal);
+  }
+
+  openRoot(ref: string): number {
+    this.#running(ref);
+    return openSync('/', 'r');
+  }
+
+  findProgram(ref: string, paths: readonly string[]): string | null {
+    this.#running(ref);
+    return paths.find((path) => path === '/bin/sh') ?? null;
+  }
+
+  watch(listener: (change: ContainerChange) => void): Disposable {
+    this.#watchers.add(listener);
+    return { [Symbol.dispose]: () => void this.#watchers.delete(listener) };
   }
 
   async sizes(ref: string) {
@@ -319,6 +351,16 @@ export class FakeContainers implements Containers {
 
   #become(fake: Fake, state: ContainerState): void {
     fake.view = { ...fake.view, state };
+    this.#change({ kind: 'changed', containerId: fake.view.id });
+  }
+
+  #becomeExec(exec: FakeExec, change: Partial<ExecView>): void {
+    exec.view = { ...exec.view, ...change };
+    this.#change({ kind: 'exec-changed', containerId: exec.view.containerId, execId: exec.view.id });
+  }
+
+  #change(change: ContainerChange): void {
+    for (const watcher of [...this.#watchers]) watcher(change);
   }
 
   async #output(fake: Fake, stream: OutputStream, chunk: Uint8Array): Promise<void> {

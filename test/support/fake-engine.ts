@@ -19,10 +19,13 @@ export class FakeEngine implements Engine {
   readonly events: Engine['events'];
   readonly system = { info: async () => INFO };
   readonly followers = new Set<BoundedQueue<EngineEvent>>();
+  readonly #listeners = new Set<(event: EngineEvent) => void>();
 
   constructor(clock: Clock) {
     const publish = (event: Omit<EngineEvent, 'time'>): void => {
-      for (const follower of this.followers) follower.push({ ...event, time: clock.now() });
+      const stamped = { ...event, time: clock.now() };
+      for (const listener of this.#listeners) listener(stamped);
+      for (const follower of this.followers) follower.push(stamped);
     };
     this.images = fakeImages(clock);
     this.containers = new FakeContainers(this.images, clock, publish);
@@ -33,11 +36,15 @@ export class FakeEngine implements Engine {
 
   #events(): Engine['events'] {
     const { followers } = this;
+    const listeners = this.#listeners;
     return {
       get followerCount() {
         return followers.size;
       },
-      listen: () => ({ [Symbol.dispose]: () => undefined }),
+      listen: (listener) => {
+        listeners.add(listener);
+        return { [Symbol.dispose]: () => void listeners.delete(listener) };
+      },
       subscribe: ({ until, matches, signal }) => {
         const queue = new BoundedQueue<EngineEvent>(1024);
         followers.add(queue);

@@ -7,12 +7,13 @@ import type { Timestamp } from '../../base/clock.ts';
 import type { ContainerId, ExecId } from '../../base/ids.ts';
 import { Mailbox } from '../../base/mailbox.ts';
 import type { ProcessSpec } from '../oci/runtime-spec.ts';
+import { placeOfCgroup } from '../runtime/cgroups.ts';
 import type { AttachSession, Task } from '../runtime/monitor.ts';
 import type { ContainerRows } from '../state/containers.ts';
 import type { Exec } from './exec-record.ts';
 import type { ContainerPaths } from './options.ts';
 import { encodeState, type ContainerDocument, type ContainerRecord, type StateDocument } from './record.ts';
-import { next, type ContainerEvent, type ContainerState } from './state.ts';
+import { isLive, next, type ContainerEvent, type ContainerState } from './state.ts';
 import type { ContainerView } from './types.ts';
 import { Waiters } from './waiters.ts';
 
@@ -44,13 +45,20 @@ export class Container {
   /** A user restarts it: its end is neither a reason for the policy nor, with `--rm`, its last. */
   restarting = false;
   readonly #rows: ContainerRows;
+  readonly #changed: () => void;
   #name: string;
   #live: StateDocument;
   #view: ContainerView | null = null;
 
   constructor(
     record: ContainerRecord,
-    parts: { readonly rows: ContainerRows; readonly paths: ContainerPaths; readonly logPath: string | null },
+    parts: {
+      readonly rows: ContainerRows;
+      readonly paths: ContainerPaths;
+      readonly logPath: string | null;
+      /** Told whenever {@link Container.view} shows something else. */
+      readonly changed?: () => void;
+    },
   ) {
     this.id = record.id;
     this.createdAt = record.createdAt;
@@ -58,6 +66,7 @@ export class Container {
     this.paths = parts.paths;
     this.logPath = parts.logPath;
     this.#rows = parts.rows;
+    this.#changed = parts.changed ?? (() => undefined);
     this.#name = record.name;
     this.#live = record.live;
   }
@@ -86,25 +95,26 @@ export class Container {
     const live = { ...this.#live, ...change };
     this.#rows.setState(this.id, encodeState(live));
     this.#live = live;
-    this.#view = null;
+    this.touch();
   }
 
   /** Applies a fact that is true whether or not it can be written down (a process has ended on a full disk). */
   believe(event: ContainerEvent): void {
     const state = next(this.state, event);
     if (state !== null) this.#live = { ...this.#live, state };
-    this.#view = null;
+    this.touch();
   }
 
   rename(name: string): void {
     this.#rows.setName(this.id, name);
     this.#name = name;
-    this.#view = null;
+    this.touch();
   }
 
   /** Says that something the view shows but the state does not hold (execs) has changed. */
   touch(): void {
     this.#view = null;
+    this.#changed();
   }
 
   /** An immutable snapshot; the same object until something changes. */
@@ -144,6 +154,13 @@ function viewOf(container: Container): ContainerView {
     storageDriver: document.storageDriver,
     ipcMode: document.ipcMode,
     cgroupnsMode: document.cgroupnsMode,
+    ...cgroupOf(live),
     execIds: [...container.execs.values()].filter(({ state }) => state.kind !== 'ended').map(({ id }) => id),
   };
+}
+
+function cgroupOf({ state, cgroupsPath }: StateDocument): Pick<ContainerView, 'cgroupPath' | 'unit'> {
+  if (!isLive(state) || cgroupsPath === undefined) return { cgroupPath: null, unit: null };
+  const { path, unit } = placeOfCgroup(cgroupsPath);
+  return { cgroupPath: path, unit };
 }

@@ -8,8 +8,9 @@ import type { Container } from './container.ts';
 import { copyStreams } from './copy-streams.ts';
 import { NO_KEYS, parseDetachKeys } from './detach-keys.ts';
 import { isRestarting, noSuchExec, notRunning } from './errors.ts';
-import type { Exec } from './exec-record.ts';
+import type { Exec, ExecState } from './exec-record.ts';
 import { publish, runtimeNamed, type Room } from './room.ts';
+import { parseSignal } from './signals.ts';
 import { execProcessOf } from './spec/runtime-spec.ts';
 import { resolveUser } from './user.ts';
 import type { Attachment, ClientStreams, ExecSpec } from './types.ts';
@@ -33,6 +34,7 @@ export async function createExec(room: Room, ref: string, spec: ExecSpec): Promi
     state: { kind: 'created' },
     settled: Promise.withResolvers(),
   });
+  room.changes.tell({ kind: 'exec-added', containerId: container.id, execId: id });
   container.touch();
   publish(room, container, `exec_create: ${spec.command.join(' ')}`, { execID: id });
   return id;
@@ -91,6 +93,16 @@ export async function resizeExec(
   if (exec.state.kind === 'starting') await exec.settled.promise;
   if (exec.state.kind !== 'running') throw new ConflictError(`exec process is not started: ${id}`);
   await exec.state.task.resize(size);
+}
+
+/** Signals its process. ConflictError when that does not run. */
+export async function signalExec(room: Room, id: string, signalText: string): Promise<void> {
+  const { exec } = findExec(room, id);
+  const signal = parseSignal(signalText);
+  if (exec.state.kind === 'starting') await exec.settled.promise;
+  if (exec.state.kind !== 'running' || !exec.state.task.signal(signal)) {
+    throw new ConflictError(`exec process is not running: ${id}`);
+  }
 }
 
 interface Begun {
@@ -156,7 +168,7 @@ async function begin(
   },
 ): Promise<Begun> {
   refuseSecondStart(exec);
-  exec.state = { kind: 'starting' };
+  become(room, exec, { kind: 'starting' });
   publish(room, container, `exec_start: ${exec.spec.command.join(' ')}`, { execID: exec.id });
   try {
     const begun = await room.monitor.exec({
@@ -169,7 +181,7 @@ async function begin(
       stdin: options.attach && exec.spec.attachStdin,
       attachFirst: options.attach,
     });
-    exec.state = { kind: 'running', task: begun.task };
+    become(room, exec, { kind: 'running', task: begun.task });
     exec.settled.resolve();
     void begun.task.exit.then(() => letGo(room, exec, begun.task));
     return begun;
@@ -217,11 +229,19 @@ async function letGo(room: Room, { id }: Exec, task: Task): Promise<void> {
 }
 
 function end(room: Room, container: Container, exec: Exec, exitCode: number, pid: number): void {
-  exec.state = { kind: 'ended', exitCode, pid };
+  become(room, exec, { kind: 'ended', exitCode, pid });
   exec.settled.resolve();
   container.touch();
   publish(room, container, 'exec_die', { execID: exec.id, exitCode: String(exitCode) });
-  room.clock.after(RECORD_LIFE_MS, () => void container.execs.delete(exec.id));
+  room.clock.after(RECORD_LIFE_MS, () => {
+    if (!container.execs.delete(exec.id)) return;
+    room.changes.tell({ kind: 'exec-removed', containerId: container.id, execId: exec.id });
+  });
+}
+
+function become(room: Room, exec: Exec, state: ExecState): void {
+  exec.state = state;
+  room.changes.tell({ kind: 'exec-changed', containerId: exec.containerId, execId: exec.id });
 }
 
 function refuseIdle(container: Container, ref: string): void {

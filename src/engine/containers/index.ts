@@ -8,7 +8,7 @@ import type { DescribableDriver, StorageDriver } from '../storage/driver.ts';
 import { attach } from './attach.ts';
 import { create } from './create.ts';
 import { notRunning } from './errors.ts';
-import { createExec, findExec, resizeExec, startExec, startExecDetached } from './exec.ts';
+import { createExec, findExec, resizeExec, signalExec, startExec, startExecDetached } from './exec.ts';
 import { viewOfExec } from './exec-record.ts';
 import { watchExit } from './exit.ts';
 import { logs } from './logs.ts';
@@ -17,6 +17,7 @@ import { pause, unpause } from './pause.ts';
 import { recover } from './recover.ts';
 import { remove } from './remove.ts';
 import { rename } from './rename.ts';
+import { findProgram, openRoot } from './root.ts';
 import { createRoom, type Room } from './room.ts';
 import { start } from './start.ts';
 import { isLive } from './state.ts';
@@ -55,8 +56,12 @@ export function createContainers(dependencies: ContainersDependencies, options: 
     startExecDetached: (id) => startExecDetached(room, id),
     startExec: async (id, how) => startExec(room, id, how),
     resizeExec: (id, size) => resizeExec(room, id, size),
+    signalExec: (id, signal) => signalExec(room, id, signal),
     sizes: (ref) => sizes(room, ref),
     describeStorage: (ref) => describeStorage(room, ref),
+    openRoot: (ref) => openRoot(room, ref),
+    findProgram: (ref, paths) => findProgram(room, ref, paths),
+    watch: (listener) => room.changes.watch(listener),
     containersOf: (imageId) => room.registry.usersOf(imageId).map(({ id, state }) => ({ id, running: isLive(state) })),
     recover: () => recover(room),
     async close({ stopContainers }) {

@@ -64,6 +64,8 @@ export interface StateDocument {
   readonly hasStarted: boolean;
   /** Container whose hosts and resolv.conf it shares with its network, or null for its own. */
   readonly filesOf: ContainerId | null;
+  /** `cgroupsPath` of the last start's config.json: where the process is, whatever the daemon's driver is now. */
+  readonly cgroupsPath?: string;
   /** Present and true once a removal has begun that takes the anonymous volumes along. */
   readonly takesVolumes?: boolean;
 }

@@ -1,6 +1,7 @@
 import type { ContainerId } from '../../base/ids.ts';
 import type { ImageId } from '../oci/digest.ts';
 import type { Container } from './container.ts';
+import type { ContainerChange } from './types.ts';
 import { ambiguousPrefix, nameInUse, noSuchContainer } from './errors.ts';
 
 const MIN_PREFIX = /^[0-9a-f]{1,63}$/;
@@ -9,6 +10,11 @@ const MIN_PREFIX = /^[0-9a-f]{1,63}$/;
 export class Registry {
   readonly #byId = new Map<ContainerId, Container>();
   readonly #idByName = new Map<string, ContainerId>();
+  readonly #tell: (change: ContainerChange) => void;
+
+  constructor(tell: (change: ContainerChange) => void = () => undefined) {
+    this.#tell = tell;
+  }
 
   /** Takes a name. ConflictError in Docker's words when somebody has it. */
   reserveName(name: string, id: ContainerId): void {
@@ -28,11 +34,13 @@ export class Registry {
   /** Adds a container whose name was reserved. */
   add(container: Container): void {
     this.#byId.set(container.id, container);
+    this.#tell({ kind: 'added', containerId: container.id });
   }
 
   delete(container: Container): void {
     this.#byId.delete(container.id);
     if (this.#idByName.get(container.name) === container.id) this.#idByName.delete(container.name);
+    this.#tell({ kind: 'removed', containerId: container.id });
   }
 
   /** By full id, then name (with or without `/`), then unique id prefix: Docker's order. */

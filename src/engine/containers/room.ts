@@ -5,6 +5,7 @@ import { LogRotation } from '../logging/rotation.ts';
 import type { OciRuntime } from '../runtime/runtime.ts';
 import type { Task } from '../runtime/monitor.ts';
 import { createContainerRows, type ContainerRows } from '../state/containers.ts';
+import { Changes } from './changes.ts';
 import { Container } from './container.ts';
 import { pathsOf, type ContainersDependencies, type ContainersOptions } from './options.ts';
 import type { ContainerRecord } from './record.ts';
@@ -15,6 +16,7 @@ export interface Room extends ContainersDependencies {
   readonly options: ContainersOptions;
   readonly rows: ContainerRows;
   readonly registry: Registry;
+  readonly changes: Changes;
   /** Serialises the first filling of one volume. */
   readonly volumeLock: KeyedLock<string>;
   readonly logRotation: LogRotation;
@@ -29,11 +31,13 @@ export function createRoom(
   options: ContainersOptions,
   watchExit: (room: Room, container: Container, task: Task) => void,
 ): Room {
+  const changes = new Changes();
   const room: Room = {
     ...dependencies,
     options,
     rows: createContainerRows(dependencies.db),
-    registry: new Registry(),
+    registry: new Registry((change) => changes.tell(change)),
+    changes,
     volumeLock: new KeyedLock(),
     logRotation: new LogRotation(dependencies.clock, dependencies.logger),
     closing: false,
@@ -50,6 +54,10 @@ export function actorOf(room: Room, record: ContainerRecord): Container {
     rows: room.rows,
     paths,
     logPath: driver?.open(record.id, paths.directory)?.path ?? null,
+    changed: () => {
+      // Not before it is there for others: a create may still be taken back.
+      if (room.registry.get(record.id) !== null) room.changes.tell({ kind: 'changed', containerId: record.id });
+    },
   });
 }
 

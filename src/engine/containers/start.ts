@@ -76,7 +76,15 @@ async function setUp(room: Room, container: Container, undo: Undo): Promise<void
   undo.defer(() => task.delete());
   await connectParked(container, task);
   await task.start();
-  container.apply({ kind: 'started', pid: task.pid, at: room.clock.now() }, { phase: 'settled', hasStarted: true });
+  const { cgroupsPath } = made.linux;
+  container.apply(
+    { kind: 'started', pid: task.pid, at: room.clock.now() },
+    {
+      phase: 'settled',
+      hasStarted: true,
+      ...(cgroupsPath === undefined ? {} : { cgroupsPath }),
+    },
+  );
   container.task = task;
   container.process = made.process;
   publishVolumes(room, container, 'mount');

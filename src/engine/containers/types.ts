@@ -52,7 +52,20 @@ export interface ContainerView {
   readonly ipcMode: NamespaceMode;
   readonly cgroupnsMode: NamespaceMode;
   readonly execIds: readonly ExecId[];
+  /** Its control group below the hierarchy's root; null when nothing runs. */
+  readonly cgroupPath: string | null;
+  /** The systemd unit that its control group is; null with the cgroupfs driver and when nothing runs. */
+  readonly unit: string | null;
 }
+
+/** A container or an exec is there, is gone, or shows something else than before. */
+export type ContainerChange =
+  | { readonly kind: 'added' | 'changed' | 'removed'; readonly containerId: ContainerId }
+  | {
+      readonly kind: 'exec-added' | 'exec-changed' | 'exec-removed';
+      readonly containerId: ContainerId;
+      readonly execId: ExecId;
+    };
 
 /** What an exec starts. */
 export interface ExecSpec {
@@ -178,8 +191,16 @@ export interface Containers {
     options: { readonly terminal: boolean; readonly consoleSize: readonly [number, number] | null },
   ): Promise<Attachment>;
   resizeExec(id: string, size: { readonly height: number; readonly width: number }): Promise<void>;
+  /** ConflictError when its process does not run; InvalidArgumentError `invalid signal: x`. */
+  signalExec(id: string, signal: string): Promise<void>;
   /** Bytes of the writable layer and of the whole root (`size=1`). */
   sizes(ref: string): Promise<{ readonly writableBytes: number; readonly rootBytes: number }>;
   /** Words of `GraphDriver.Data`. */
   describeStorage(ref: string): Promise<Readonly<Record<string, string>>>;
+  /** An O_PATH descriptor of the mounted root, the caller's to close. ConflictError when nothing runs. */
+  openRoot(ref: string): number;
+  /** The first of `paths` that is an executable file in the root, or null. ConflictError when nothing runs. */
+  findProgram(ref: string, paths: readonly string[]): string | null;
+  /** Calls back at each change of what `get` and `getExec` show, before the verb that made it returns. */
+  watch(listener: (change: ContainerChange) => void): Disposable;
 }

@@ -58,6 +58,22 @@ export function cgroupsPathOf(
   return `${parent.replace(/\/+$/, '')}/${id}`;
 }
 
+/**
+ * Where the kernel has a cgroup that the runtime was given as `cgroupsPath`, and which systemd unit it is. A slice's
+ * name is its path: `a-b.slice` lies in `a.slice` (systemd.slice(5)).
+ */
+export function placeOfCgroup(cgroupsPath: string): { readonly path: string; readonly unit: string | null } {
+  const [slice = '', prefix, name] = cgroupsPath.split(':');
+  if (prefix === undefined || name === undefined) return { path: cgroupsPath, unit: null };
+  const unit = name.endsWith('.slice') ? name : `${prefix === '' ? '' : `${prefix}-`}${name}.scope`;
+  const words = slice
+    .replace(/\.slice$/, '')
+    .split('-')
+    .filter((word) => word !== '');
+  const slices = words.map((_, last) => `/${words.slice(0, last + 1).join('-')}.slice`);
+  return { path: `${slices.join('')}/${unit}`, unit };
+}
+
 /** Removes a cgroup from every hierarchy, with those that were made inside. False when something still lives there. */
 export function removeCgroup(host: CgroupHost, path: string): boolean {
   if (path === '' || path === '/' || path.split('/').includes('..')) return false;

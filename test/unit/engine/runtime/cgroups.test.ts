@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ContainerId } from '../../../../src/base/ids.ts';
-import { cgroupsPathOf, detectCgroups, removeCgroup } from '../../../../src/engine/runtime/cgroups.ts';
+import { cgroupsPathOf, detectCgroups, placeOfCgroup, removeCgroup } from '../../../../src/engine/runtime/cgroups.ts';
 
 const V1 = (names: string): string => `31 23 0:26 / /sys/fs/cgroup/${names} rw,relatime - cgroup cgroup rw,${names}`;
 const UNIFIED_BESIDE = '42 23 0:30 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw';
@@ -57,6 +57,16 @@ describe('cgroup paths', () => {
     expect(cgroupsPathOf(id, { driver: 'cgroupfs', parent: '/docker' })).toBe('/docker/abc');
     expect(cgroupsPathOf(id, { driver: 'cgroupfs', parent: 'mine/' })).toBe('/mine/abc');
     expect(cgroupsPathOf(id, { driver: 'systemd', parent: 'system.slice' })).toBe('system.slice:docker:abc');
+  });
+
+  it('are found again where the kernel has them', () => {
+    expect(placeOfCgroup('/docker/abc')).toEqual({ path: '/docker/abc', unit: null });
+    expect(placeOfCgroup('docker.slice:docker:abc')).toEqual({
+      path: '/docker.slice/docker-abc.scope',
+      unit: 'docker-abc.scope',
+    });
+    expect(placeOfCgroup('a-b-c.slice::abc').path).toBe('/a.slice/a-b.slice/a-b-c.slice/abc.scope');
+    expect(placeOfCgroup('-.slice:docker:abc').path).toBe('/docker-abc.scope');
   });
 
   it('never lead the removal out of a hierarchy or to its root', () => {
