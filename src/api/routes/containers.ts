@@ -1,15 +1,13 @@
 import { InvalidArgumentError, NotImplementedError } from '../../base/errors.ts';
 import { param, type Context } from '../context.ts';
+import { decodeCreateBody } from '../documents.ts';
 import { CONTAINER_FILTERS, selectContainers } from '../filters/containers.ts';
 import { Filters } from '../filters/filters.ts';
 import { parseGoInteger } from '../query.ts';
 import type { Route } from '../router.ts';
-import { checkContentType, readText, parseJson } from '../wire/body.ts';
-import { CREATE_REQUEST } from '../wire/container-config.ts';
+import { checkContentType, readText } from '../wire/body.ts';
 import { inspectDocument } from '../wire/container-inspect.ts';
 import { listRow } from '../wire/container-list.ts';
-import { createOrderOf } from '../wire/create-request.ts';
-import { decodeAs } from '../wire/go-struct.ts';
 import { isCurrentReference, networkLookup } from '../wire/lookups.ts';
 import { parsePlatform } from '../wire/platform.ts';
 
@@ -54,10 +52,8 @@ async function create(context: Context): Promise<void> {
   const { engine, query, version, reply, body } = context;
   checkContentType(context);
   const text = await readText(body);
-  if (text.trim() === '') throw new InvalidArgumentError('invalid JSON: got EOF while reading request body');
-  const request = decodeAs(CREATE_REQUEST, parseJson(text) ?? {});
   const platform = version.before('1.41') ? null : parsePlatform(query.text('platform'));
-  const order = createOrderOf(request, version, platform);
+  const order = decodeCreateBody(text, version, platform);
   const { id, warnings } = await engine.containers.create({
     name: query.textOrNull('name'),
     spec: order.spec,

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '../../base/errors.ts';
 import type { Context } from '../context.ts';
+import { infoOf } from '../documents.ts';
 import { Filters } from '../filters/filters.ts';
 import { eventMatcher, EVENT_FILTERS } from '../filters/events.ts';
 import type { Route } from '../router.ts';
@@ -7,7 +8,7 @@ import { AUTH_CONFIG, registryAuthOf } from '../wire/auth.ts';
 import { requireJson } from '../wire/body.ts';
 import { diskUsageDocument } from '../wire/disk-usage.ts';
 import { eventLine } from '../wire/event.ts';
-import { infoDocument, versionDocument } from '../wire/system.ts';
+import { versionDocument } from '../wire/system.ts';
 
 export const SYSTEM_ROUTES: readonly Route[] = [
   { method: 'GET', pattern: '/_ping', handle: ping },
@@ -42,26 +43,8 @@ async function version({ engine, build, reply }: Context): Promise<void> {
   reply.json(200, versionDocument(await engine.system.info(), build));
 }
 
-async function info({ engine, clock, build, version: apiVersion, reply }: Context): Promise<void> {
-  const images = await engine.images.list({
-    all: true,
-    references: [],
-    dangling: null,
-    labels: [],
-    before: null,
-    since: null,
-  });
-  const document = infoDocument(await engine.system.info(), {
-    containers: engine.containers.list(),
-    imageCount: images.length,
-    eventFollowers: engine.events.followerCount,
-    now: clock.now(),
-    version: apiVersion,
-    build,
-    networkDrivers: [...new Set(engine.networks.list().map(({ driver }) => driver))].sort(),
-    volumeDrivers: ['local'],
-  });
-  reply.json(200, document);
+async function info(context: Context): Promise<void> {
+  context.reply.json(200, await infoOf(context, context.version));
 }
 
 async function auth(context: Context): Promise<void> {

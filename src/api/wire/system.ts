@@ -1,6 +1,6 @@
 /** `/version` and `/info`. */
 import { formatTimestamp, type Timestamp } from '../../base/clock.ts';
-import type { JsonValue } from '../../base/json.ts';
+import type { JsonObject, JsonValue } from '../../base/json.ts';
 import type { ContainerView, SystemInfo } from '../../engine/index.ts';
 import { MAX_API_VERSION, MIN_API_VERSION, type ApiVersion } from '../compat/version.ts';
 import type { BuildFacts } from '../context.ts';
@@ -61,7 +61,7 @@ export interface InfoFacts {
 }
 
 /** `GET /info`. */
-export function infoDocument(info: SystemInfo, facts: InfoFacts): JsonValue {
+export function infoDocument(info: SystemInfo, facts: InfoFacts): JsonObject {
   return {
     ID: info.engineId,
     ...countsOf(facts),

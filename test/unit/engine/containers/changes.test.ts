@@ -42,7 +42,9 @@ describe('whoever watches containers', () => {
     await using engine = await ContainersFixture.open({ programOf: () => ({ kind: 'wait' }) });
     const id = await engine.run();
     const kinds: string[] = [];
-    const watch = engine.room.watch(({ kind }) => void (kind.startsWith('exec') && kinds.push(kind)));
+    const watch = engine.room.watch(({ kind }) => {
+      if (kind.startsWith('exec')) kinds.push(kind);
+    });
     const execId = await engine.room.createExec(id, exampleExec());
     await engine.room.startExecDetached(execId);
     expect(kinds).toEqual(['exec-added', 'exec-changed', 'exec-changed']);

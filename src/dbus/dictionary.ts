@@ -1,0 +1,63 @@
+/** `a{sv}` arguments: each method knows its keys and their signatures; nothing else is taken. */
+import { InvalidArgumentError } from '../base/errors.ts';
+import type { Variant } from './exported.ts';
+
+/** An `a{sv}` as the codec gives it. */
+export type Dictionary = Readonly<Record<string, Variant>>;
+
+/** What a value of a signature is in JavaScript. */
+interface Values {
+  readonly b: boolean;
+  readonly y: number;
+  readonly u: number;
+  readonly t: bigint;
+  readonly x: bigint;
+  readonly s: string;
+  readonly as: readonly string[];
+  readonly 'a{ss}': Readonly<Record<string, string>>;
+  readonly 'a{sv}': Dictionary;
+  readonly 'a(ssb)': readonly (readonly [string, string, boolean])[];
+  readonly 'a(sss)': readonly (readonly [string, string, string])[];
+  readonly 'a(sxx)': readonly (readonly [string, bigint, bigint])[];
+  readonly 'a(sqqs)': readonly (readonly [string, number, number, string])[];
+}
+
+/** Keys of a dictionary with their signatures. */
+export type Keys = Readonly<Record<string, keyof Values>>;
+
+/** The values that were given. */
+export type Given<K extends Keys> = { readonly [Name in keyof K]?: Values[K[Name]] };
+
+/** InvalidArgumentError names a key that is not known, and the signature that a key's value lacks. */
+export function decodeDictionary<K extends Keys>(keys: K, dictionary: Dictionary): Given<K> {
+  for (const [name, { signature }] of Object.entries(dictionary)) {
+    const wanted = Object.hasOwn(keys, name) ? keys[name] : undefined;
+    if (wanted === undefined) throw new InvalidArgumentError(`unknown key ${JSON.stringify(name)}`);
+    if (signature !== wanted && !isEmptyList(wanted, dictionary[name]?.value)) {
+      throw new InvalidArgumentError(`key ${JSON.stringify(name)} must be of type '${wanted}', not '${signature}'`);
+    }
+  }
+  const values = Object.entries(dictionary).map(([name, { value }]) => [name, value] as const);
+  return Object.fromEntries(values) as Given<K>;
+}
+
+/** Clients without types cannot say what the elements of an empty list would have been. */
+function isEmptyList(wanted: string, value: unknown): boolean {
+  return wanted.startsWith('a') && !wanted.startsWith('a{') && Array.isArray(value) && value.length === 0;
+}
+
+/** A time span in µs as milliseconds; -1 for systemd's infinity (the largest `t`). */
+export function millisecondsOf(usec: bigint): number {
+  return usec === USEC_INFINITY ? -1 : Number(usec) / 1000;
+}
+
+const USEC_INFINITY = 2n ** 64n - 1n;
+
+/** A 64-bit number as JavaScript's. InvalidArgumentError where that could not hold it. */
+export function integerOf(name: string, value: bigint): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) {
+    throw new InvalidArgumentError(`key ${JSON.stringify(name)}: ${String(value)} is out of range`);
+  }
+  return number;
+}

@@ -1,0 +1,32 @@
+import type { JsonObject } from '../base/json.ts';
+import type { ContainerSpec, FrontDocument } from '../engine/index.ts';
+
+/**
+ * What this front says in the REST API's words: the escape hatches `Inspect`, `GetInfo` and `CreateContainerFromJSON`.
+ * The two fronts are strangers, so the composition root fills this port with functions of the other one.
+ */
+export interface RestWords {
+  /** As `GET /containers/ID/json`. NotFoundError, here and below. */
+  inspectContainer(ref: string): Promise<string>;
+  /** As `GET /images/NAME/json`. */
+  inspectImage(ref: string): Promise<string>;
+  /** As `GET /networks/ID`. */
+  inspectNetwork(ref: string): Promise<string>;
+  /** As `GET /volumes/NAME`. */
+  inspectVolume(name: string): Promise<string>;
+  /** As `GET /info`. */
+  info(): Promise<JsonObject>;
+  /**
+   * Body of `POST /containers/create` → what the engine takes. `platform` as the query's, '' for none.
+   * InvalidArgumentError and NotImplementedError in Docker's words.
+   */
+  createOrder(body: string, platform: string): CreateOrder;
+}
+
+/** A create request that was understood. */
+export interface CreateOrder {
+  readonly spec: ContainerSpec;
+  readonly frontDocument: FrontDocument;
+  /** What was left out, and why. */
+  readonly warnings: readonly string[];
+}
