@@ -68,6 +68,8 @@ export class FakeKernel implements Kernel {
   /** Peers of seqpacket sockets by path; a missing one refuses with ENOENT. */
   readonly seqpacketPeers = new Map<string, () => Duplex>();
   peer = { pid: 1, uid: 0, gid: 0 };
+  /** Datagrams sent, as address and text. */
+  readonly datagrams: (readonly [address: string, text: string])[] = [];
 
   readonly #processes: FakeProcesses;
   readonly #netnsByFd = new Map<number, FakeNetns>();
@@ -187,6 +189,13 @@ export class FakeKernel implements Kernel {
         return peer();
       },
       peerCredentials: () => this.peer,
+      openDatagrams: () =>
+        this.#recorded('datagrams', {
+          send: (address: string, payload: Buffer) => void this.datagrams.push([address, payload.toString()]),
+          sendAsFile: (address: string, payload: Buffer) => void this.datagrams.push([address, payload.toString()]),
+          [Symbol.dispose]: () => undefined,
+        }),
+      closeOnExec: () => undefined,
     };
   }
 

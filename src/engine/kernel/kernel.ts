@@ -131,6 +131,21 @@ export interface SocketCalls {
   connectSeqpacket(path: string): Promise<Duplex>;
   /** pid, uid and gid of the peer of a connected unix socket (SO_PEERCRED). */
   peerCredentials(fd: number): { readonly pid: number; readonly uid: number; readonly gid: number };
+  /** A socket for unix datagrams, unconnected. */
+  openDatagrams(): DatagramSocket;
+  /** Keeps an inherited descriptor (socket activation) from the programs that are started from here. */
+  closeOnExec(fd: Fd): void;
+}
+
+/**
+ * Sends unix datagrams. A call never waits: what cannot be sent now is an error (EAGAIN: the receiver's queue is full,
+ * ECONNREFUSED and ENOENT: nobody is there, EMSGSIZE: too long for a datagram). Dispose closes it.
+ */
+export interface DatagramSocket extends Disposable {
+  /** To a path, or to an abstract name, written with `@` for its NUL. */
+  send(address: string, payload: Buffer): void;
+  /** Sends `payload` as a sealed file in memory (SCM_RIGHTS, no bytes): what journald takes when a datagram is too small. */
+  sendAsFile(address: string, payload: Buffer): void;
 }
 
 /** Network namespaces. The main thread is only ever inside another one within one synchronous call. */

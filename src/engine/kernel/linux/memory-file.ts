@@ -7,12 +7,17 @@ const memfdCreate = libc.bind<(name: string, flags: number) => number>(
   'int memfd_create(const char *name, unsigned int flags)',
 );
 const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
 
-/** A close-on-exec file that holds `text` and is read from its start; `label` is for readers of /proc. */
-export function memoryFile(label: string, text = ''): Fd {
-  const fd = check(memfdCreate(label, MFD_CLOEXEC), 'memfd_create');
+/** A close-on-exec file that holds `content` and is read from its start; `label` is for readers of /proc. */
+export function memoryFile(
+  label: string,
+  content: string | Buffer = '',
+  { sealable = false }: { readonly sealable?: boolean } = {},
+): Fd {
+  const fd = check(memfdCreate(label, MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0)), 'memfd_create');
   try {
-    const bytes = Buffer.from(text);
+    const bytes = typeof content === 'string' ? Buffer.from(content) : content;
     viaNode('write', null, () => {
       // Written at given places, so that the file's own position stays at its start.
       for (let offset = 0; offset < bytes.length;) {

@@ -5,6 +5,7 @@ import { basename, dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { SocketCalls } from '../kernel.ts';
 import { KernelError } from '../kernel.ts';
+import { closeOnExec, openDatagrams } from './datagrams.ts';
 import type { Pointer } from './libc.ts';
 import { check, closeQuietly, errnoError, libc, viaNode } from './libc.ts';
 import { makePipe } from './pipes.ts';
@@ -30,7 +31,7 @@ const O_PATH = 0o10000000;
 
 /** Sockets of this kernel. */
 export function createSocketCalls(): SocketCalls {
-  return { connectSeqpacket, peerCredentials };
+  return { connectSeqpacket, peerCredentials, openDatagrams, closeOnExec };
 }
 
 async function connectSeqpacket(path: string): Promise<Duplex> {
