@@ -9,7 +9,7 @@ import type { LogsOptions, LogsView } from './types.ts';
 /** Reads a container's log; `follow` ends with the container, not with a restart by policy. */
 export function logs(room: Room, ref: string, options: LogsOptions): LogsView {
   const container = room.registry.resolve(ref);
-  const { stdout, stderr, tail, since, until, signal } = options;
+  const { stdout, stderr, tail, after = null, since, until, signal } = options;
   const runs = isLive(container.state) || container.state.status === 'restarting';
   const driver = readableDriver(room, container);
   return {
@@ -18,6 +18,7 @@ export function logs(room: Room, ref: string, options: LogsOptions): LogsView {
       stdout,
       stderr,
       tail,
+      after,
       since,
       until,
       follow: options.follow && runs ? container.ended.signal : null,

@@ -124,6 +124,8 @@ export interface LogsOptions {
   readonly stderr: boolean;
   readonly follow: boolean;
   readonly tail: number | null;
+  /** A record's cursor: go on after it, in place of `tail`. */
+  readonly after?: string | null;
   readonly since: Timestamp | null;
   readonly until: Timestamp | null;
   readonly signal: AbortSignal;

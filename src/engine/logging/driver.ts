@@ -26,6 +26,11 @@ export interface LogRecord {
   readonly data: Uint8Array;
   /** True when the line goes on in the next record of this stream. */
   readonly partial: boolean;
+  /**
+   * Where the record is: an opaque word to go on after it with (`after`), good across restarts and rotations. Absent
+   * with drivers that cannot say.
+   */
+  readonly cursor?: string;
 }
 
 export interface LogReadOptions {
@@ -33,6 +38,11 @@ export interface LogReadOptions {
   readonly stderr: boolean;
   /** Number of last records (whole lines); null for all. */
   readonly tail: number | null;
+  /**
+   * The cursor of the record to go on after, in place of `tail`. When that record was rotated away, the oldest there is
+   * comes first. InvalidArgumentError when it is no cursor of this driver.
+   */
+  readonly after?: string | null;
   readonly since: Timestamp | null;
   readonly until: Timestamp | null;
   /** Follow until this signal is aborted (the container has ended); null reads what is there and ends. */

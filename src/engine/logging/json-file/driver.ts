@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parseByteSize } from '../../../base/byte-size.ts';
 import { InvalidArgumentError, NotImplementedError } from '../../../base/errors.ts';
 import type { ContainerLog, ReadableLogDriver } from '../driver.ts';
+import { parseCursor } from './line.ts';
 import { shift } from './log-files.ts';
 import { readLog } from './reader.ts';
 
@@ -21,7 +22,11 @@ export const jsonFileLogDriver: ReadableLogDriver = {
     for (const [name, value] of Object.entries(options)) refuseUnoffered(name, value);
   },
   open: (containerId, directory): ContainerLog => ({ containerId, path: join(directory, FILE_NAME) }),
-  read: readLog,
+  read: (log, options) => {
+    // Told before a stream is promised: a generator would only begin with its first record.
+    const place = typeof options.after === 'string' ? parseCursor(options.after) : null;
+    return readLog(log, options, place);
+  },
   async rotate(log, options, reopen) {
     const { maxSizeBytes, maxFiles } = limitsOf(options);
     if (maxSizeBytes === null) return;

@@ -11,10 +11,11 @@
  * ended, and the newline after it is none of the process's.
  */
 import { parseTimestamp, type Timestamp } from '../../../base/clock.ts';
+import { InvalidArgumentError } from '../../../base/errors.ts';
 import type { OutputStream } from '../../oci/streams.ts';
 import type { LogRecord } from '../driver.ts';
 
-const TIME_LENGTH = 35;
+export const TIME_LENGTH = 35;
 const STREAM_LETTER_AT = 39;
 const FLAG_AT = 43;
 /** Where the text of a record begins. */
@@ -29,6 +30,32 @@ const SPACE = ' '.charCodeAt(0);
 const DIGIT_0 = '0'.charCodeAt(0);
 export const NEWLINE = 10;
 
+/** Where a chunk was read. */
+export interface ChunkOrigin {
+  readonly inode: number;
+  /** Of its first byte in the file. */
+  readonly position: number;
+}
+
+/** Where a record is: its file, its first byte there, and its time, by which another file of that inode is known. */
+export interface RecordPlace {
+  readonly inode: number;
+  readonly position: number;
+  readonly time: Timestamp;
+}
+
+/** `inode-position-nanoseconds` */
+function formatCursor({ inode, position, time }: RecordPlace): string {
+  return `${String(inode)}-${String(position)}-${String(time)}`;
+}
+
+/** InvalidArgumentError when the text is none of {@link LineRecord.cursor}'s. */
+export function parseCursor(text: string): RecordPlace {
+  const [, inode, position, time] = /^(\d{1,15})-(\d{1,15})-(\d{1,20})$/.exec(text) ?? [];
+  if (time === undefined) throw new InvalidArgumentError(`invalid log cursor: ${JSON.stringify(text)}`);
+  return { inode: Number(inode), position: Number(position), time: BigInt(time) as Timestamp };
+}
+
 /** One record where it lies in a chunk; the time is only worked out for who asks. */
 export class LineRecord implements LogRecord {
   readonly stream: OutputStream;
@@ -36,14 +63,21 @@ export class LineRecord implements LogRecord {
   readonly partial: boolean;
   readonly #chunk: Buffer;
   readonly #start: number;
+  readonly #origin: ChunkOrigin;
 
   /** `start` is the record's first byte, `end` the place of its newline. */
-  constructor(chunk: Buffer, start: number, end: number) {
+  constructor(chunk: Buffer, start: number, end: number, origin: ChunkOrigin) {
     this.stream = chunk[start + STREAM_LETTER_AT] === LETTER_E ? 'stderr' : 'stdout';
     this.partial = isPartial(chunk, start);
     this.data = chunk.subarray(start + TEXT_AT, this.partial ? end : end + 1);
     this.#chunk = chunk;
     this.#start = start;
+    this.#origin = origin;
+  }
+
+  get cursor(): string {
+    const { inode, position } = this.#origin;
+    return formatCursor({ inode, position: position + this.#start, time: this.time });
   }
 
   get time(): Timestamp {
@@ -64,7 +98,8 @@ export function isPartial(chunk: Buffer, start: number): boolean {
 /** The time worked out last: conmon gives the same to all lines it got in one read, and lines come by the thousand. */
 const known = { head: Buffer.alloc(TIME_LENGTH), time: 0n as Timestamp, secondNs: 0n };
 
-function timeAt(chunk: Buffer, start: number): Timestamp {
+/** The time of the record at `start`. */
+export function timeAt(chunk: Buffer, start: number): Timestamp {
   const { head } = known;
   if (chunk.compare(head, 0, TIME_LENGTH, start, start + TIME_LENGTH) === 0) return known.time;
   const zoneAt = FRACTION_AT + FRACTION_DIGITS;

@@ -3,22 +3,23 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errnoCodeOf } from '../../../base/errors.ts';
 import type { ContainerLog, LogReadOptions, LogRecord } from '../driver.ts';
-import { isRecord, LineRecord, NEWLINE } from './line.ts';
+import { isRecord, LineRecord, NEWLINE, TIME_LENGTH, timeAt, type RecordPlace } from './line.ts';
 import { filesOf, namesLock, newerThan } from './log-files.ts';
 import { tailPosition } from './tail.ts';
 
 /** One read: a few thousand ordinary lines. */
 const CHUNK_BYTES = 256 * 1024;
 
-/** Reads a log's files in order and follows the current one; see logging/driver.ts. */
+/** Reads a log's files in order, from `place` on, and follows the current one; see logging/driver.ts. */
 export async function* readLog(
   log: ContainerLog,
   options: LogReadOptions,
+  place: RecordPlace | null,
 ): AsyncGenerator<readonly LogRecord[], void, void> {
   using changes = new Changes(log.path, options);
   const cursor = new Cursor(log.path);
   try {
-    await cursor.start(options.tail);
+    await cursor.start(options.tail, place);
     for (;;) {
       // Looked at before the read: what was written until then is read, and ends the stream only after that.
       const ended = options.follow === null || options.follow.aborted;
@@ -60,15 +61,21 @@ class Cursor {
   #inode = 0;
   #position = 0;
   #rest: Buffer = Buffer.alloc(0);
+  /** The next record was read before: it is where the reader goes on after. */
+  #skipsNext = false;
 
   constructor(path: string) {
     this.#path = path;
   }
 
-  async start(tail: number | null): Promise<void> {
+  async start(tail: number | null, place: RecordPlace | null): Promise<void> {
     await namesLock.hold(this.#path, async () => {
       const files = await filesOf(this.#path);
       const [oldest] = files;
+      if (place !== null) {
+        await this.#startAfter(files, place);
+        return;
+      }
       const from =
         tail === null && oldest !== undefined ? { path: oldest, position: 0 } : await tailPosition(files, tail ?? 0);
       if (from !== null) await this.#open(from.path, from.position);
@@ -89,6 +96,26 @@ class Cursor {
     }
   }
 
+  /** At the record itself, to drop it; at the oldest one when its file was rotated away. Under the names' lock. */
+  async #startAfter(files: readonly string[], place: RecordPlace): Promise<void> {
+    for (const path of files) {
+      if (!(await this.#open(path, place.position))) continue;
+      if (this.#inode === place.inode && (await this.#isAt(place))) {
+        this.#skipsNext = true;
+        return;
+      }
+      await this.close();
+    }
+    const [oldest] = files;
+    if (oldest !== undefined) await this.#open(oldest, 0);
+  }
+
+  async #isAt({ position, time }: RecordPlace): Promise<boolean> {
+    const head = Buffer.alloc(TIME_LENGTH);
+    const read = await this.#file?.read(head, 0, TIME_LENGTH, position);
+    return read?.bytesRead === TIME_LENGTH && timeAt(head, 0) === time;
+  }
+
   async close(): Promise<void> {
     await this.#file?.close();
     this.#file = null;
@@ -100,15 +127,20 @@ class Cursor {
       this.#rest.copy(chunk);
       const bytesRead = (await this.#file?.read(chunk, this.#rest.length, CHUNK_BYTES, this.#position))?.bytesRead ?? 0;
       if (bytesRead === 0) return null;
+      const origin = { inode: this.#inode, position: this.#position - this.#rest.length };
       this.#position += bytesRead;
       const filled = chunk.subarray(0, this.#rest.length + bytesRead);
       const records: LogRecord[] = [];
       let start = 0;
       for (let end = filled.indexOf(NEWLINE); end >= 0; end = filled.indexOf(NEWLINE, start)) {
-        if (isRecord(filled, start, end)) records.push(new LineRecord(filled, start, end));
+        if (isRecord(filled, start, end)) records.push(new LineRecord(filled, start, end, origin));
         start = end + 1;
       }
       this.#rest = filled.subarray(start);
+      if (this.#skipsNext && records.length > 0) {
+        this.#skipsNext = false;
+        records.shift();
+      }
       if (records.length > 0) return records;
     }
   }

@@ -174,6 +174,46 @@ describe('rotation', () => {
   });
 });
 
+describe('a cursor', () => {
+  const cursorAt = async (index: number): Promise<string> => (await read())[index]?.cursor ?? '';
+
+  it('goes on after its record, also one of the same time, also in the middle of a follow', async () => {
+    const [same, early] = [line(0, 'a'), line(0, 'b')];
+    writeFileSync(log.path, same + early + line(0, 'c', 'stderr') + line(1, 'd'));
+    expect(textOf(await read({ after: await cursorAt(0) }))).toBe('b\nc\nd\n');
+    expect(textOf(await read({ after: await cursorAt(1), tail: 1 }))).toBe('c\nd\n');
+    expect(textOf(await read({ after: await cursorAt(1), stdout: false }))).toBe('c\n');
+    const last = await cursorAt(3);
+    expect(await read({ after: last })).toEqual([]);
+    appendFileSync(log.path, line(2, 'e'));
+    expect(textOf(await read({ after: last }))).toBe('e\n');
+  });
+
+  it('finds its record after a rotation, and whatever clock the lines were written by', async () => {
+    writeFileSync(log.path, line(5, 'a') + line(6, 'b'));
+    const cursor = await cursorAt(0);
+    await driver.rotate(log, { 'max-size': '1' }, async () => writeFileSync(log.path, line(1, 'c')));
+    expect(existsSync(`${log.path}.1`)).toBe(true);
+    expect(textOf(await read({ after: cursor }))).toBe('b\nc\n');
+  });
+
+  it('goes on with the oldest there is when its record is gone, also when its inode is used again', async () => {
+    writeFileSync(log.path, line(0, 'a'));
+    const cursor = await cursorAt(0);
+    writeFileSync(log.path, line(7, 'x') + line(8, 'y'));
+    expect(textOf(await read({ after: cursor }))).toBe('x\ny\n');
+    writeFileSync(`${log.path}.1`, line(5, 'w'));
+    expect(textOf(await read({ after: cursor.replace(/^\d+/, '1') }))).toBe('w\nx\ny\n');
+    rmSync(log.path);
+    rmSync(`${log.path}.1`);
+    expect(await read({ after: cursor })).toEqual([]);
+  });
+
+  it.each(['', 'x', '1-2', '1-2-3-4', '1-2-x'])('cannot be %j', async (after) => {
+    await expect(read({ after })).rejects.toThrow(`invalid log cursor: ${JSON.stringify(after)}`);
+  });
+});
+
 describe('options', () => {
   it.each([
     [{ nope: '1' }, "unknown log opt 'nope' for json-file log driver"],
