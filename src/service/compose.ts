@@ -19,6 +19,8 @@ import { ConmonMonitor } from '../engine/runtime/conmon/monitor.ts';
 import type { ImageUsers } from '../engine/images/types.ts';
 import { Database } from '../engine/state/database.ts';
 import { LayerWorkers } from '../engine/storage/layers/workers.ts';
+import { measureTree } from '../engine/storage/tree-usage.ts';
+import { createPrune } from '../engine/prune/index.ts';
 import { createSystemFacts, limitsOfHost } from '../engine/system/facts.ts';
 import { createVolumes } from '../engine/volumes/index.ts';
 import { LocalVolumeDriver } from '../engine/volumes/local/driver.ts';
@@ -26,6 +28,7 @@ import { openContainers } from './compose/containers-room.ts';
 import { fixedFacts } from './compose/fixed-facts.ts';
 import type { ListenAddress } from './hosts.ts';
 import { requiredProgram } from './compose/programs.ts';
+import { workerEntry } from './own-files.ts';
 import { openImages, openNetworks, openRuntimes, openStorage, type Ground } from './compose/rooms.ts';
 
 /** What compose needs. */
@@ -80,11 +83,12 @@ async function openRooms(ground: Ground, resources: AsyncDisposableStack): Promi
   const { kernel, clock, events, database, dataRoot, execRoot } = ground;
   const cgroups = detectCgroups();
   const runtime = openRuntimes(ground, cgroups);
-  const workers = resources.use(new LayerWorkers({ url: new URL('./layer-worker.ts', import.meta.url), clock }));
+  const workers = resources.use(new LayerWorkers({ url: workerEntry('layer-worker'), clock }));
   const storage = await openStorage(ground, workers);
   const networks = openNetworks(ground);
+  const contents = { measure: async (directory: string) => (await measureTree(directory)).sizeBytes };
   const local = new LocalVolumeDriver(join(dataRoot, 'volumes'));
-  const volumes = createVolumes({ database, clock, events, drivers: new Map([[local.name, local]]) });
+  const volumes = createVolumes({ database, clock, events, drivers: new Map([[local.name, local]]), contents });
   const conmonPath = requiredProgram('conmon');
   const monitor = resources.use(
     new ConmonMonitor({ kernel, clock, conmonPath, root: join(execRoot, 'monitor'), cgroups }),
@@ -110,7 +114,8 @@ async function openRooms(ground: Ground, resources: AsyncDisposableStack): Promi
     }),
     warnings,
   });
-  return { engine: { containers, images, networks, volumes, events, system }, containers, networks };
+  const prune = createPrune({ containers, images, volumes, clock });
+  return { engine: { containers, images, networks, volumes, events, prune, system }, containers, networks };
 }
 
 function daemonOf(
