@@ -12,6 +12,7 @@ export function lineProblems(
   return [
     ...fileProblems(document),
     ...document.segments.flatMap((segment, index) => {
+      if (segment.start === 0 && document.text.startsWith(BYTE_ORDER_MARK)) return [];
       const text = decodeBytes(document.text.slice(segment.start, segment.textEnd)).trim();
       if (segment.kind === 'comment') {
         return [
@@ -24,6 +25,9 @@ export function lineProblems(
     }),
   ];
 }
+
+/** Its UTF-8 bytes, one character each. */
+const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf';
 
 function fileProblems({ text, refusal }: SysconfigDocument): readonly SysconfigProblem[] {
   const problems: SysconfigProblem[] = [];
@@ -38,7 +42,7 @@ function fileProblems({ text, refusal }: SysconfigDocument): readonly SysconfigP
       cure: refusal.code === 'nul-byte' ? 'Take it away' : 'Save the file as UTF-8',
     });
   }
-  if (text.startsWith('\u00ef\u00bb\u00bf')) {
+  if (text.startsWith(BYTE_ORDER_MARK)) {
     problems.push({
       code: 'byte-order-mark',
       severity: 'error',

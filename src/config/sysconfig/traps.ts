@@ -173,7 +173,7 @@ function unknownKey({ name: key, line }: SysconfigVariable, known: ReadonlySet<s
     line,
     key,
     text: 'no variable of this name means anything to the daemon',
-    cure: near === undefined ? 'Check the name' : `Did you mean ${near}?`,
+    cure: near === undefined ? 'Check the name' : `Perhaps ${near} is meant`,
   };
 }
 
