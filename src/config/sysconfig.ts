@@ -14,6 +14,7 @@ import type { SysconfigProblem } from './sysconfig/problems.ts';
 
 export { isVariableName, type SysconfigVariable } from './sysconfig/document.ts';
 export { editSysconfig, type SysconfigChanges } from './sysconfig/edit.ts';
+export type { TrapOptions } from './sysconfig/traps.ts';
 export type { MetadataActions, VariableMetadata } from './sysconfig/metadata.ts';
 export { formatProblem, type Severity, type SysconfigCode, type SysconfigProblem } from './sysconfig/problems.ts';
 export { joinWords, splitWords, type SplitWords } from './sysconfig/words.ts';

@@ -7,19 +7,24 @@ import { splitWords } from './words.ts';
 
 export interface TrapOptions {
   /** Names that mean something; others are `unknown-key`. Absent: any name is fine. */
-  readonly known?: ReadonlySet<string>;
+  readonly knownKeys?: readonly string[];
   /** Variables whose value is split into words (`$DOCKER_OPTS`). */
-  readonly wordVariables?: ReadonlySet<string>;
+  readonly wordKeys?: readonly string[];
 }
 
 /** All that is wrong with a file, by line. */
 export function findProblems(document: SysconfigDocument, options: TrapOptions): readonly SysconfigProblem[] {
+  const known = options.knownKeys === undefined ? undefined : new Set(options.knownKeys);
+  const words = new Set(options.wordKeys);
   return [
-    ...lineProblems(document, options.known),
-    ...document.assignments.flatMap((variable) => variableProblems(variable, options)),
+    ...lineProblems(document, known),
+    ...document.assignments.flatMap((variable) => [
+      ...variableProblems(variable, known),
+      ...(words.has(variable.name) ? wordProblems(variable) : []),
+    ]),
     ...duplicates(document.assignments),
   ]
-    .map((problem) => softenForStrangers(problem, options.known))
+    .map((problem) => softenForStrangers(problem, known))
     .sort((one, other) => one.line - other.line);
 }
 
@@ -30,10 +35,13 @@ function softenForStrangers(problem: SysconfigProblem, known: ReadonlySet<string
     : { ...problem, severity: 'warning' };
 }
 
-function variableProblems(variable: SysconfigVariable, options: TrapOptions): readonly SysconfigProblem[] {
+function variableProblems(
+  variable: SysconfigVariable,
+  known: ReadonlySet<string> | undefined,
+): readonly SysconfigProblem[] {
   const problems = [...quotingProblems(variable)];
   const { name: key, line, value, metadata } = variable;
-  if (options.known !== undefined && !options.known.has(key)) problems.push(unknownKey(variable, options.known));
+  if (known !== undefined && !known.has(key)) problems.push(unknownKey(variable, known));
   const { serviceReload, serviceRestart } = metadata.actions;
   if (serviceReload.length > 0 && serviceRestart.length > 0) {
     problems.push({
@@ -45,7 +53,6 @@ function variableProblems(variable: SysconfigVariable, options: TrapOptions): re
       cure: 'Write ## ServiceRestart: "" where a reload is enough',
     });
   }
-  if (options.wordVariables?.has(key) === true) problems.push(...wordProblems(variable));
   const wanted = typeMismatch(metadata.type, value);
   if (wanted !== null) {
     problems.push({

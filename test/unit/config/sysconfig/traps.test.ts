@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { formatProblem, parseSysconfig, type SysconfigCode } from '../../../../src/config/sysconfig.ts';
 
-const known = new Set(['DOCKER_OPTS', 'DOCKER_IPTABLES', 'A', 'B']);
-const wordVariables = new Set(['DOCKER_OPTS']);
-const problemsOf = (text: string) => parseSysconfig(Buffer.from(text, 'latin1'), { known, wordVariables }).problems;
+const knownKeys = ['DOCKER_OPTS', 'DOCKER_IPTABLES', 'A', 'B'];
+const wordKeys = ['DOCKER_OPTS'];
+const problemsOf = (text: string) => parseSysconfig(Buffer.from(text, 'latin1'), { knownKeys, wordKeys }).problems;
 
 const TRAPS: readonly (readonly [SysconfigCode, string, string, 'error' | 'warning'])[] = [
   ['nul-byte', 'A=1\nB="\0"\n', '2: a NUL byte: systemd refuses the whole file. Take it away.', 'error'],
