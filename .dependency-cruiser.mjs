@@ -6,7 +6,7 @@
 
 /** The engine's rooms, upper levels first. A room sees the levels below it; rooms of one level are strangers. */
 const LEVELS = [
-  ['build', 'system'],
+  ['build', 'system', 'prune'],
   ['containers'],
   ['images'],
   ['content', 'storage', 'registry', 'network', 'runtime', 'logging', 'volumes'],

@@ -2,6 +2,7 @@ import type { Containers } from './containers/types.ts';
 import type { Events } from './events/types.ts';
 import type { Images } from './images/types.ts';
 import type { Networks } from './network/types.ts';
+import type { Prune } from './prune/types.ts';
 import type { SystemFacts } from './system/types.ts';
 import type { Volumes } from './volumes/driver.ts';
 
@@ -13,7 +14,8 @@ export interface Engine {
   readonly containers: Containers;
   readonly images: Images;
   readonly networks: Pick<Networks, 'list' | 'get'>;
-  readonly volumes: Pick<Volumes, 'list' | 'get' | 'create' | 'remove' | 'usersOf'>;
+  readonly volumes: Pick<Volumes, 'list' | 'get' | 'create' | 'remove' | 'usersOf' | 'usage'>;
   readonly events: Pick<Events, 'subscribe' | 'listen' | 'followerCount'>;
+  readonly prune: Prune;
   readonly system: SystemFacts;
 }

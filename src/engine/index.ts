@@ -45,6 +45,8 @@ export type {
 } from './network/types.ts';
 export type { HealthcheckConfig, ImageConfig, ImageRunConfig, Platform } from './oci/image-spec.ts';
 export type { OutputSink, OutputStream } from './oci/streams.ts';
+export type { Prune, PrunePreview, PruneRequest, PruneResult, PruneType, PruneVictim } from './prune/types.ts';
+export { PRUNE_NOTHING } from './prune/types.ts';
 export type { RegistryAuth } from './registry/client.ts';
 export type { SystemFacts, SystemInfo } from './system/types.ts';
 export type { VolumeRecord, Volumes } from './volumes/driver.ts';

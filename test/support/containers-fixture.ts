@@ -170,6 +170,7 @@ export class ContainersFixture implements AsyncDisposable {
       clock: this.clock,
       events: { publish },
       drivers: new Map([['local', new LocalVolumeDriver(join(this.root, 'volumes'))]]),
+      contents: { measure: async () => 0 },
     });
     this.room = this.#make();
   }
@@ -312,6 +313,7 @@ export class ContainersFixture implements AsyncDisposable {
       sizeBytes: 1000,
       chainId: null,
       layerChainIds: [],
+      layerSizes: [],
       lastTaggedAt: null,
     };
   }

@@ -4,6 +4,7 @@ import type { Clock, Timestamp } from '../../src/base/clock.ts';
 import { ConflictError, InvalidArgumentError, NotFoundError, UnauthorizedError } from '../../src/base/errors.ts';
 import type { EndpointId, NetworkId } from '../../src/base/ids.ts';
 import type { Engine, EngineEvent, ImageView, NetworkView, SystemInfo, VolumeRecord } from '../../src/engine/index.ts';
+import { createPrune } from '../../src/engine/prune/index.ts';
 import { FakeContainers } from './fake-containers.ts';
 
 type ImageId = ImageView['id'];
@@ -17,6 +18,7 @@ export class FakeEngine implements Engine {
   readonly networks: Engine['networks'];
   readonly volumes: Engine['volumes'];
   readonly events: Engine['events'];
+  readonly prune: Engine['prune'];
   readonly system = { info: async () => INFO };
   readonly followers = new Set<BoundedQueue<EngineEvent>>();
   readonly #listeners = new Set<(event: EngineEvent) => void>();
@@ -32,6 +34,11 @@ export class FakeEngine implements Engine {
     this.networks = fakeNetworks(clock);
     this.volumes = fakeVolumes(clock);
     this.events = this.#events();
+    this.prune = createPrune({ ...this.#rooms(), clock });
+  }
+
+  #rooms(): Pick<Engine, 'containers' | 'images' | 'volumes'> {
+    return { containers: this.containers, images: this.images, volumes: this.volumes };
   }
 
   #events(): Engine['events'] {
@@ -145,6 +152,7 @@ function busybox(clock: Clock): ImageView {
     sizeBytes: 1000,
     chainId: null,
     layerChainIds: [],
+    layerSizes: [],
     lastTaggedAt: clock.now(),
   };
 }
@@ -207,6 +215,7 @@ function fakeVolumes(clock: Clock): Engine['volumes'] {
     get,
     list: () => [...volumes.values()],
     usersOf: () => [],
+    usage: async (name) => (get(name).name === '' ? 0 : 4096),
     create: async ({ name, driver, labels, options, anonymous }) => {
       const key = name ?? 'f'.repeat(64);
       const volume = volumes.get(key) ?? {

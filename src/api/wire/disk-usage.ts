@@ -1,7 +1,7 @@
 /** `GET /system/df`. */
 import type { Timestamp } from '../../base/clock.ts';
 import type { JsonValue } from '../../base/json.ts';
-import type { ContainerView, Engine, ImageView, VolumeRecord } from '../../engine/index.ts';
+import type { ContainerView, Engine, ImageView } from '../../engine/index.ts';
 import type { ApiVersion } from '../compat/version.ts';
 import { listRow } from './container-list.ts';
 import { imageRow } from './image.ts';
@@ -15,7 +15,7 @@ export interface DiskUsageOptions {
   readonly now: Timestamp;
 }
 
-/** What images, containers and volumes take. Volume sizes are not measured: -1, Docker's word for "unknown". */
+/** What images, containers and volumes take. */
 export async function diskUsageDocument(engine: Engine, options: DiskUsageOptions): Promise<JsonValue> {
   const { types, version } = options;
   const wants = (type: string): boolean => types.length === 0 || types.includes(type);
@@ -32,7 +32,7 @@ export async function diskUsageDocument(engine: Engine, options: DiskUsageOption
     LayersSize: wants('image') ? layersSize(images) : 0,
     Images: wants('image') ? images.map((image) => imageUsage(image, { images, containers, version })) : null,
     Containers: wants('container') ? await containerUsage(engine, options) : null,
-    Volumes: wants('volume') ? engine.volumes.list().map((volume) => volumeUsage(volume, engine)) : null,
+    Volumes: wants('volume') ? await volumeUsage(engine) : null,
     BuildCache: wants('build-cache') ? [] : null,
     ...(version.before('1.42') ? { BuilderSize: 0 } : {}),
   };
@@ -105,6 +105,12 @@ async function containerUsage(engine: Engine, { version, now }: DiskUsageOptions
   return rows;
 }
 
-function volumeUsage(volume: VolumeRecord, engine: Engine): JsonValue {
-  return volumeDocument(volume, { sizeBytes: -1, users: engine.volumes.usersOf(volume.name).length });
+async function volumeUsage(engine: Engine): Promise<JsonValue> {
+  const rows: JsonValue[] = [];
+  for (const volume of engine.volumes.list()) {
+    // -1 is Docker's word for "unknown": it may be removed while we measure.
+    const sizeBytes = await engine.volumes.usage(volume.name).catch(() => -1);
+    rows.push(volumeDocument(volume, { sizeBytes, users: engine.volumes.usersOf(volume.name).length }));
+  }
+  return rows;
 }

@@ -90,6 +90,7 @@ export class ImageCatalog {
       sizeBytes: document.sizeBytes,
       chainId: layerChainIds.at(-1) ?? null,
       layerChainIds,
+      layerSizes: document.layers.map(({ sizeBytes }) => sizeBytes),
       lastTaggedAt: tags.reduce<TagRow['taggedAt'] | null>(
         (last, { taggedAt }) => (last === null || taggedAt > last ? taggedAt : last),
         null,

@@ -17,6 +17,8 @@ export interface ImageView {
   /** Top of the layer stack; null for an image without layers. */
   readonly chainId: ChainId | null;
   readonly layerChainIds: readonly ChainId[];
+  /** Unpacked bytes of each layer of `layerChainIds`. */
+  readonly layerSizes: readonly number[];
   readonly lastTaggedAt: Timestamp | null;
 }
 

@@ -30,6 +30,12 @@ export interface VolumeDriver {
   remove(volume: VolumeRecord): Promise<void>;
 }
 
+/** Work on the content of a volume, whatever driver keeps it; the composition root hands in the storage room's. */
+export interface VolumeContents {
+  /** Bytes of all files below a directory; 0 when it is not there. */
+  measure(directory: string): Promise<number>;
+}
+
 /** The volumes room's door. */
 export interface Volumes {
   list(): readonly VolumeRecord[];
@@ -49,5 +55,7 @@ export interface Volumes {
   hold(containerId: ContainerId, names: readonly string[]): void;
   release(containerId: ContainerId): void;
   usersOf(name: string): readonly ContainerId[];
+  /** Bytes of its content, counted now. NotFoundError. */
+  usage(name: string): Promise<number>;
   mount(name: string): Promise<Mount>;
 }

@@ -9,7 +9,7 @@ import { KeyedLock } from '../../base/keyed-lock.ts';
 import type { Events } from '../events/types.ts';
 import type { Database } from '../state/database.ts';
 import { VolumeRepository, type StoredVolume } from '../state/volumes.ts';
-import type { VolumeDriver, VolumeRecord, Volumes } from './driver.ts';
+import type { VolumeContents, VolumeDriver, VolumeRecord, Volumes } from './driver.ts';
 
 /** What the room is given to work with. */
 export interface VolumesDependencies {
@@ -18,6 +18,7 @@ export interface VolumesDependencies {
   readonly events: Pick<Events, 'publish'>;
   /** By name; `local` is the default. */
   readonly drivers: ReadonlyMap<string, VolumeDriver>;
+  readonly contents: VolumeContents;
 }
 
 const DEFAULT_DRIVER = 'local';
@@ -26,7 +27,7 @@ const ANONYMOUS_NAME_BYTES = 32;
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 
 /** Makes the room. */
-export function createVolumes({ database, clock, events, drivers }: VolumesDependencies): Volumes {
+export function createVolumes({ database, clock, events, drivers, contents }: VolumesDependencies): Volumes {
   const repository = new VolumeRepository(database);
   const lock = new KeyedLock<string>();
 
@@ -92,6 +93,7 @@ export function createVolumes({ database, clock, events, drivers }: VolumesDepen
     hold: (containerId, names) => repository.hold(containerId, names),
     release: (containerId) => repository.release(containerId),
     usersOf: (name) => repository.usersOf(name),
+    usage: async (name) => contents.measure(get(name).mountPoint),
     mount: (name) => {
       const volume = get(name);
       return driverOf(volume.driver).mount(volume);

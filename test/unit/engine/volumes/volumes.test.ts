@@ -22,7 +22,13 @@ beforeEach(() => {
   const events = createEventBus(clock);
   actions.length = 0;
   events.listen(({ action, actorId }) => actions.push(`${action} ${actorId}`));
-  volumes = createVolumes({ database, clock, events, drivers: new Map([['local', new LocalVolumeDriver(root)]]) });
+  volumes = createVolumes({
+    database,
+    clock,
+    events,
+    drivers: new Map([['local', new LocalVolumeDriver(root)]]),
+    contents: { measure: async () => 0 },
+  });
 });
 afterEach(() => {
   database[Symbol.dispose]();
