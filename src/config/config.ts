@@ -1,164 +1,194 @@
-import { readFileSync } from 'node:fs';
-import { errnoCodeOf, InvalidArgumentError, messageOf } from '../base/errors.ts';
+/**
+ * The daemon's configuration: all layers (origin.ts) made one, frozen, each value with where it came from. Loading is pure
+ * but for reading files, so that a reload is one more load of the same sources, compared with {@link diffConfig}.
+ */
+
+import type { Assignment } from './assignment.ts';
+import { checkValue } from './checks.ts';
+import { ConfigError, errorProblem } from './config-error.ts';
+import { refuseConflicts } from './conflicts.ts';
+import { DEFAULT_CONFIG_FILE, readFileLayer, type FileLayer } from './daemon-json.ts';
+import { HOST_FILES, type ConfigFiles } from './files.ts';
 import { parseFlags, type Flags } from './flags.ts';
-import { keyOf, OPTIONS, type OptionDefinition, type OptionFlag, type OptionValue } from './options.ts';
-import { parseFileValue } from './values.ts';
+import { helpText, PrintAndExit, versionText } from './help.ts';
+import { mergeLayers, type Setting } from './merge.ts';
+import { nameOf, OPTION_BY_FLAG, OPTIONS, type OptionFlag, type ValueOf } from './options.ts';
+import type { ConfigProblem, Origin } from './origin.ts';
+import { checkTogether } from './together.ts';
+import {
+  driverAssignments,
+  environmentAssignments,
+  expandHome,
+  flagVariableAssignments,
+  FLAG_VARIABLES,
+  readVariables,
+  typedAssignments,
+  wordsOf,
+  type Environment,
+  type Variables,
+} from './variables.ts';
+import { parseFlagValue } from './values.ts';
 
-/** Where a value came from. */
-export type Provenance = 'default' | 'file' | 'flag';
+export type { Setting } from './merge.ts';
+export type { Layer, Origin, ConfigProblem } from './origin.ts';
 
-type ValueOf<Flag extends OptionFlag> = Extract<
-  (typeof OPTIONS)[number],
-  { readonly flag: Flag }
->['type'] extends infer Type
-  ? Type extends 'boolean'
-    ? boolean
-    : Type extends 'integer' | 'bytes'
-      ? number
-      : Type extends 'string'
-        ? string
-        : Type extends 'list'
-          ? readonly string[]
-          : Readonly<Record<string, string>>
-  : never;
+/** What a configuration is read from. */
+export interface ConfigSources {
+  /** The words behind the program's name. */
+  readonly argv: readonly string[];
+  readonly environment: Environment;
+  /** For `--version`. */
+  readonly version: string;
+  readonly files?: ConfigFiles;
+}
 
 /** The daemon's configuration, frozen. Engine rooms never see it: the composition root hands each its own options. */
 export interface Config {
   get<Flag extends OptionFlag>(flag: Flag): ValueOf<Flag>;
-  provenanceOf(flag: OptionFlag): Provenance;
+  /** Where the value comes from. */
+  originOf(flag: OptionFlag): Origin;
+  /** Value and provenance of every option, by flag. */
+  readonly settings: readonly Setting[];
+  /** What is odd about it, and does not stop the daemon: traps of the sysconfig file, options without effect. */
+  readonly problems: readonly ConfigProblem[];
+  /**
+   * Load these again to see what the files say now. The words of DOCKER_OPTS are no longer on their command line, nor the
+   * variables of the sysconfig file in their environment: both are as old as the process.
+   */
+  readonly sources: ConfigSources;
+  /** daemon.json's path; fragments are in the directory of this name with `.d` behind it. */
+  readonly configFile: string;
+  readonly sysconfigFile: string;
   /** Only check, then exit. */
   readonly validateOnly: boolean;
   /** Take away what this engine made on the host, then exit. */
   readonly tearDown: boolean;
 }
 
-const DEFAULT_CONFIG_FILE = '/etc/docker/daemon.json';
-
-/** Keys that dockerd takes in the file without a flag of that name; harmless here. */
-const TOLERATED_KEYS = new Set([
-  'features',
-  'builder',
-  'min-api-version',
-  'deprecated-key-path',
-  'allow-nondistributable-artifacts',
-  'proxies',
-]);
-
 /**
- * Defaults, daemon.json and command line made one, by dockerd's rules: a directive given in both places is an error
- * (but for `runtimes`, which are merged), unknown keys are an error, an empty or missing default file is not.
+ * Reads and checks everything. Throws {@link ConfigError} (an InvalidArgumentError) in dockerd's words, with file, line
+ * and cure in its `problems`; {@link PrintAndExit} for `--help` and `--version`.
  */
-export function loadConfig(argv: readonly string[], version: string): Config {
-  const flags = parseFlags(argv, version);
-  const path = flags.configFile ?? DEFAULT_CONFIG_FILE;
-  const document = readDocument(path, flags.configFile !== null);
-  const values = new Map<string, { readonly value: OptionValue; readonly provenance: Provenance }>();
-  try {
-    refuseUnknown(document);
-    refuseConflicts(document, flags);
-    for (const option of OPTIONS) values.set(option.flag, choose(option, document, flags));
-  } catch (error) {
-    throw new InvalidArgumentError(`unable to configure the Docker daemon with file ${path}: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
-  for (const option of OPTIONS) refuseUnoffered(option, values.get(option.flag)?.value);
+export function loadConfig(sources: ConfigSources): Config {
+  const { environment, version, files = HOST_FILES } = sources;
+  const typed = parseFlags(sources.argv);
+  if (typed.asked !== null) throw new PrintAndExit(typed.asked === 'help' ? helpText() : versionText(version));
+  const sysconfigFile = sysconfigPath(typed);
+  const variables = readVariables(files, sysconfigFile, environment);
+  const argv = withoutVariableWords(sources.argv, variables, environment);
+  const flags = [...flagVariableAssignments(variables), ...commandLine(argv)];
+  const configFile = typed.configFile ?? DEFAULT_CONFIG_FILE;
+  const layer = readFileLayer(files, configFile, typed.configFile !== null);
+  const settings = mergeAll(configFile, layer, flags, variables).map(freezeSetting);
+  const problems = [...variables.problems, ...layer.warnings, ...settings.flatMap(offered), ...checkTogether(settings)];
+  const byFlag = new Map(settings.map((setting) => [setting.option.flag, setting]));
   const config: Config = {
-    get: (flag) => values.get(flag)?.value as never,
-    provenanceOf: (flag) => values.get(flag)?.provenance ?? 'default',
-    validateOnly: flags.validateOnly,
-    tearDown: flags.tearDown,
+    get: (flag) => byFlag.get(flag)?.value as never,
+    originOf: (flag) => byFlag.get(flag)?.origin as never,
+    settings: Object.freeze(settings),
+    problems: Object.freeze(problems),
+    sources: Object.freeze({ argv: Object.freeze(argv), environment: variables.ownEnvironment, version, files }),
+    configFile,
+    sysconfigFile,
+    validateOnly: typed.validateOnly,
+    tearDown: typed.tearDown,
   };
   return Object.freeze(config);
 }
 
-function readDocument(path: string, mustExist: boolean): Readonly<Record<string, unknown>> {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8').replace(/^\uFEFF/, '');
-  } catch (error) {
-    if (errnoCodeOf(error) === 'ENOENT' && !mustExist) return {};
-    const reason = errnoCodeOf(error) === 'ENOENT' ? 'no such file or directory' : messageOf(error);
-    throw new InvalidArgumentError(`unable to configure the Docker daemon with file ${path}: open ${path}: ${reason}`);
-  }
-  if (text.trim() === '') return {};
-  try {
-    const parsed: unknown = JSON.parse(text);
-    if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw new Error('not a JSON object');
-    return flattenProxies(parsed as Record<string, unknown>);
-  } catch (error) {
-    throw new InvalidArgumentError(`unable to configure the Docker daemon with file ${path}: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
+function sysconfigPath(flags: Flags): string {
+  const given = flags.given.findLast(({ option }) => option.flag === 'sysconfig-file');
+  return given?.value ?? (OPTION_BY_FLAG.get('sysconfig-file')?.fallback as string);
 }
 
-/** `{"proxies": {"http-proxy": …}}` counts as the keys inside it. */
-function flattenProxies(document: Record<string, unknown>): Readonly<Record<string, unknown>> {
-  const proxies = document['proxies'];
-  return typeof proxies === 'object' && proxies !== null
-    ? { ...document, ...(proxies as Record<string, unknown>) }
-    : document;
-}
-
-function refuseUnknown(document: Readonly<Record<string, unknown>>): void {
-  const known = new Set((OPTIONS as readonly OptionDefinition[]).map(keyOf));
-  const unknown = Object.keys(document).filter((key) => !known.has(key) && !TOLERATED_KEYS.has(key));
-  if (unknown.length > 0) {
-    throw new InvalidArgumentError(
-      `the following directives don't match any configuration option: ${unknown.join(', ')}`,
-    );
+/**
+ * Takes a run of words out that is the whole of DOCKER_OPTS or DOCKER_NETWORK_OPTIONS: a unit that has the variable in its
+ * ExecStart hands on what is read from the file anyhow, and only the file tells a reload what it says now. What
+ * systemd put there is the environment's value; the file's is the same unless it was edited in between.
+ */
+function withoutVariableWords(
+  argv: readonly string[],
+  variables: Variables,
+  environment: Environment,
+): readonly string[] {
+  let words = [...argv];
+  for (const name of FLAG_VARIABLES) {
+    const inEnvironment = environment[name];
+    const passed = inEnvironment === undefined ? null : { name, value: inEnvironment, file: null, line: null };
+    for (const run of [wordsOf(passed), wordsOf(variables.get(name))]) {
+      const at = indexOfRun(words, run);
+      if (at === -1) continue;
+      words = words.toSpliced(at, run.length);
+      break;
+    }
   }
+  return words;
 }
 
-function refuseConflicts(document: Readonly<Record<string, unknown>>, flags: Flags): void {
-  const both = (OPTIONS as readonly OptionDefinition[]).filter(
-    (option) => keyOf(option) !== 'runtimes' && flags.given.has(option.flag) && keyOf(option) in document,
+function indexOfRun(words: readonly string[], run: readonly string[]): number {
+  if (run.length === 0) return -1;
+  return words.findIndex((_, at) => run.every((word, offset) => words[at + offset] === word));
+}
+
+function commandLine(argv: readonly string[]): readonly Assignment[] {
+  return parseFlags(argv).given.map(({ option, value, text }) => ({
+    option,
+    value: parseFlagValue(option, value),
+    origin: { layer: 'command-line', file: null, line: null, variable: null, text },
+  }));
+}
+
+/** The layers in their order; which of flags and files is the stronger depends on `config-conflicts`. */
+function mergeAll(
+  path: string,
+  layer: FileLayer,
+  flags: readonly Assignment[],
+  variables: Variables,
+): readonly Setting[] {
+  const weak = [environmentAssignments(variables), typedAssignments(variables)];
+  const [conflicts] = mergeLayers(
+    OPTIONS.filter(({ flag }) => flag === 'config-conflicts'),
+    [...weak, layer.assignments, flags],
   );
-  if (both.length === 0) return;
-  const texts = both.map(
-    (option) =>
-      `${keyOf(option)}: (from flag: ${goText(flags.given.get(option.flag))}, from file: ${goText(document[keyOf(option)])})`,
-  );
-  throw new InvalidArgumentError(
-    `the following directives are specified both as a flag and in the configuration file: ${texts.join(', ')}`,
-  );
-}
-
-/** As Go prints a value with %v. */
-function goText(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(String).join(' ')}]`;
-  if (typeof value === 'object' && value !== null) {
-    return `map[${Object.entries(value as Record<string, unknown>)
-      .map(([key, entry]) => `${key}:${goText(entry)}`)
-      .join(' ')}]`;
+  const mode = conflicts?.value;
+  if (mode === 'error') refuseConflicts(path, layer, flags);
+  const strong = mode === 'file-wins' ? [flags, layer.assignments] : [layer.assignments, flags];
+  const settings = mergeLayers(OPTIONS, [...weak, ...strong, driverAssignments(variables)]);
+  for (const { option, value, origin } of settings) {
+    const reason = origin.layer === 'default' ? null : checkValue(option, value);
+    if (reason === null) continue;
+    const text = `merged configuration validation from file and command line flags failed: ${reason}`;
+    throw new ConfigError(`unable to configure the Docker daemon with file ${path}: ${text}`, [
+      problemAt(origin, nameOf(option), reason),
+    ]);
   }
-  return String(value);
+  return settings.map((setting) => derive(setting, settings));
 }
 
-function choose(
-  option: OptionDefinition,
-  document: Readonly<Record<string, unknown>>,
-  flags: Flags,
-): { readonly value: OptionValue; readonly provenance: Provenance } {
-  const given = flags.given.get(option.flag);
-  const inFile = document[keyOf(option)];
-  const fromFile = inFile === undefined || inFile === null ? undefined : parseFileValue(option, keyOf(option), inFile);
-  if (option.type === 'map' && given !== undefined && fromFile !== undefined) {
-    return { value: { ...(given as object), ...(fromFile as object) }, provenance: 'file' };
+/** What follows from another option, as in dockerd: any word on tlsverify switches TLS on. */
+function derive(setting: Setting, all: readonly Setting[]): Setting {
+  if (setting.option.flag.startsWith('tls') && typeof setting.value === 'string') {
+    return { ...setting, value: expandHome(setting.value) };
   }
-  // dockerd's rule: an empty or zero value in the file falls back to the default.
-  if (fromFile !== undefined && (option.type === 'boolean' || !isZero(fromFile)))
-    return { value: fromFile, provenance: 'file' };
-  if (given !== undefined) return { value: given, provenance: 'flag' };
-  return { value: option.fallback, provenance: 'default' };
+  if (setting.option.flag !== 'tls') return setting;
+  const verify = all.find(({ option }) => option.flag === 'tlsverify');
+  if (verify === undefined || verify.origin.layer === 'default') return setting;
+  return { ...setting, value: true, origin: verify.origin, origins: verify.origins };
 }
 
-function isZero(value: OptionValue): boolean {
-  return value === 0 || value === '' || (Array.isArray(value) && value.length === 0);
+/** Refuses what is not offered, and tells of what has no effect. */
+function offered({ option, value, origin }: Setting): readonly ConfigProblem[] {
+  const reason = option.refused ?? option.ignored;
+  if (reason === undefined || JSON.stringify(value) === JSON.stringify(option.fallback)) return [];
+  if (option.refused === undefined) return [{ ...problemAt(origin, nameOf(option), reason), severity: 'warning' }];
+  throw new ConfigError(`--${option.flag} ${reason}`, [problemAt(origin, nameOf(option), reason)]);
 }
 
-function refuseUnoffered(option: OptionDefinition, value: OptionValue | undefined): void {
-  if (option.refused === undefined || JSON.stringify(value) === JSON.stringify(option.fallback)) return;
-  throw new InvalidArgumentError(`--${option.flag} ${option.refused}`);
+function problemAt({ file, line }: Origin, subject: string, text: string): ConfigProblem {
+  return errorProblem(text, { ...(file === null ? {} : { file }), line, subject });
+}
+
+function freezeSetting(setting: Setting): Setting {
+  if (typeof setting.value === 'object') Object.freeze(setting.value);
+  return Object.freeze(setting);
 }

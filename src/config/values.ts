@@ -1,11 +1,29 @@
 import { parseByteSize } from '../base/byte-size.ts';
 import { InvalidArgumentError } from '../base/errors.ts';
+import { checkValue, isCheckedAsFlag } from './checks.ts';
+import { flagText, parseBoolean } from './flags.ts';
 import type { OptionDefinition, OptionValue } from './options.ts';
 
-/** One value given on the command line, in the option's type; lists and maps grow with each. Go's pflag texts. */
-export function parseFlagValue(option: OptionDefinition, text: string, sofar: OptionValue | undefined): OptionValue {
+/**
+ * One value given on the command line, in the option's type; a list or map with one entry. Go's pflag texts, or the
+ * texts of dockerd's own flag types.
+ */
+export function parseFlagValue(option: OptionDefinition, text: string): OptionValue {
   const invalid = (reason: string): InvalidArgumentError =>
-    new InvalidArgumentError(`invalid argument "${text}" for "${flagText(option)}" flag: ${reason}`);
+    new InvalidArgumentError(
+      `invalid argument "${text}" for "${flagText(option)}" flag: ${reason}\nSee 'moored --help'.`,
+    );
+  const value = flagValue(option, text, invalid);
+  const reason = isCheckedAsFlag(option) ? checkValue(option, value) : null;
+  if (reason !== null) throw invalid(reason);
+  return value;
+}
+
+function flagValue(
+  option: OptionDefinition,
+  text: string,
+  invalid: (reason: string) => InvalidArgumentError,
+): OptionValue {
   switch (option.type) {
     case 'boolean': {
       const value = parseBoolean(text);
@@ -13,8 +31,7 @@ export function parseFlagValue(option: OptionDefinition, text: string, sofar: Op
       return value;
     }
     case 'integer':
-      if (!/^-?\d+$/.test(text)) throw invalid(`strconv.ParseInt: parsing "${text}": invalid syntax`);
-      return Number(text);
+      return integerOf(text, invalid);
     case 'bytes': {
       const value = parseByteSize(text.trim());
       if (value === null) throw invalid(`invalid size: '${text}'`);
@@ -23,19 +40,60 @@ export function parseFlagValue(option: OptionDefinition, text: string, sofar: Op
     case 'string':
       return text;
     case 'list':
-      return [...(Array.isArray(sofar) ? (sofar as readonly string[]) : []), text];
-    case 'map': {
-      const cut = text.indexOf('=');
-      if (cut <= 0) throw invalid(`invalid argument: ${text}`);
-      return {
-        ...mapSoFar(sofar),
-        [text.slice(0, cut)]: text.slice(cut + 1),
-      };
-    }
+      return [text];
+    case 'map':
+      return entryOf(option, text, invalid);
   }
 }
 
-/** One value of daemon.json, in the option's type. The file's name is put in front of the message by the caller. */
+function integerOf(text: string, invalid: (reason: string) => InvalidArgumentError): number {
+  if (!/^[-+]?\d+$/.test(text)) throw invalid(`strconv.ParseInt: parsing "${text}": invalid syntax`);
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw invalid(`strconv.ParseInt: parsing "${text}": value out of range`);
+  return value;
+}
+
+function entryOf(
+  option: OptionDefinition,
+  text: string,
+  invalid: (reason: string) => InvalidArgumentError,
+): Readonly<Record<string, string>> {
+  const cut = text.indexOf('=');
+  if (cut > 0) return { [text.slice(0, cut)]: text.slice(cut + 1) };
+  if (option.flag === 'feature' && cut === -1 && text !== '') return { [text]: 'true' };
+  if (option.flag === 'add-runtime') throw invalid(`invalid runtime argument: ${text}`);
+  // json-file's own options may stand alone in dockerd, which refuses them later.
+  throw invalid(option.flag === 'default-ulimit' ? `invalid ulimit argument: ${text}` : `invalid argument: ${text}`);
+}
+
+/**
+ * The value of a typed variable: yes/no (true/false is taken too), words at blanks for lists and maps. Throws
+ * InvalidArgumentError whose message tells what it must be.
+ */
+export function parseVariableValue(option: OptionDefinition, text: string, words: readonly string[]): OptionValue {
+  const must = (what: string): InvalidArgumentError => new InvalidArgumentError(`"${text}" must be ${what}`);
+  switch (option.type) {
+    case 'boolean':
+      if (/^(?:yes|true)$/i.test(text)) return true;
+      if (/^(?:no|false)$/i.test(text)) return false;
+      throw must('yes or no');
+    case 'integer':
+      return integerOf(text, () => must('a whole number'));
+    case 'bytes':
+      return flagValue(option, text, () => must('a size such as 64M'));
+    case 'string':
+      return text;
+    case 'list':
+      return [...words];
+    case 'map':
+      return Object.assign({}, ...words.map((word) => entryOf(option, word, () => must('words NAME=VALUE')))) as Record<
+        string,
+        string
+      >;
+  }
+}
+
+/** One value of daemon.json, in the option's type. Go's texts; the file's name is put in front by the caller. */
 export function parseFileValue(option: OptionDefinition, key: string, value: unknown): OptionValue {
   const mismatch = (wanted: string): InvalidArgumentError =>
     new InvalidArgumentError(
@@ -46,38 +104,35 @@ export function parseFileValue(option: OptionDefinition, key: string, value: unk
       if (typeof value !== 'boolean') throw mismatch('bool');
       return value;
     case 'integer':
-      if (typeof value !== 'number' || !Number.isInteger(value)) throw mismatch('int');
+      if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw mismatch('int');
       return value;
     case 'bytes': {
       const bytes = typeof value === 'number' ? value : typeof value === 'string' ? parseByteSize(value.trim()) : null;
-      if (bytes === null) throw mismatch('opts.MemBytes');
-      return bytes;
+      if (bytes !== null) return bytes;
+      throw typeof value === 'string'
+        ? new InvalidArgumentError(`invalid size: '${value}'`)
+        : mismatch('opts.MemBytes');
     }
     case 'string':
+      if (key === 'host-gateway-ips') return onlyAddress(value, mismatch);
       if (typeof value !== 'string') throw mismatch('string');
       return value;
     case 'list':
       if (key === 'default-address-pools') return poolsOf(value, mismatch);
-      if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw mismatch('[]string');
+      if (!Array.isArray(value)) throw mismatch('[]string');
+      if (!value.every((item) => typeof item === 'string')) throw mismatchOf(value, key);
       return value;
     case 'map':
       return mapOf(key, value, mismatch);
   }
 }
 
-/** Long and short form, as pflag shows them. */
-export function flagText(option: OptionDefinition): string {
-  return option.short === undefined ? `--${option.flag}` : `-${option.short}, --${option.flag}`;
-}
-
-function mapSoFar(sofar: OptionValue | undefined): Readonly<Record<string, string>> {
-  return typeof sofar === 'object' && !Array.isArray(sofar) ? (sofar as Readonly<Record<string, string>>) : {};
-}
-
-function parseBoolean(text: string): boolean | null {
-  if (['1', 't', 'T', 'true', 'TRUE', 'True'].includes(text)) return true;
-  if (['0', 'f', 'F', 'false', 'FALSE', 'False'].includes(text)) return false;
-  return null;
+/** The first entry that is no text, as Go names it. */
+function mismatchOf(values: readonly unknown[], key: string): InvalidArgumentError {
+  const first = values.find((item) => typeof item !== 'string');
+  return new InvalidArgumentError(
+    `json: cannot unmarshal ${jsonKind(first)} into Go struct field Config.${key} of type string`,
+  );
 }
 
 function jsonKind(value: unknown): string {
@@ -86,7 +141,7 @@ function jsonKind(value: unknown): string {
   return typeof value;
 }
 
-/** `runtimes`, `log-opts` and `default-ulimits` as flat text maps: the flag's own form of them. */
+/** `runtimes`, `log-opts`, `features` and `default-ulimits` as flat text maps: the flag's own form of them. */
 function mapOf(
   key: string,
   value: unknown,
@@ -95,19 +150,28 @@ function mapOf(
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw mismatch('map[string]string');
   return Object.fromEntries(
     Object.entries(value as Record<string, unknown>).map(([name, entry]): [string, string] => {
-      if (typeof entry === 'string') return [name, entry];
-      const fields = (typeof entry === 'object' && entry !== null ? entry : {}) as Record<string, unknown>;
-      if (key === 'runtimes' && typeof fields['path'] === 'string') {
-        const args = Array.isArray(fields['runtimeArgs']) ? fields['runtimeArgs'].map(String) : [];
-        return [name, [fields['path'], ...args].join(' ')];
-      }
-      if (key === 'default-ulimits' && typeof fields['Hard'] === 'number') {
-        const soft = typeof fields['Soft'] === 'number' ? fields['Soft'] : fields['Hard'];
-        return [name, `${String(soft)}:${String(fields['Hard'])}`];
-      }
-      throw mismatch('string');
+      const text = entryText(key, entry);
+      if (text !== null) return [name, text];
+      throw mismatchOf([entry], key);
     }),
   );
+}
+
+function entryText(key: string, entry: unknown): string | null {
+  if (key === 'features') return typeof entry === 'boolean' ? String(entry) : null;
+  // Refused with the reason as soon as it is set: only that it is set must be kept.
+  if (key === 'nri-opts' || key === 'default-network-opts') return JSON.stringify(entry);
+  const fields = (typeof entry === 'object' && entry !== null ? entry : {}) as Record<string, unknown>;
+  if (key === 'runtimes') {
+    if (typeof fields['path'] !== 'string') return null;
+    const args = Array.isArray(fields['runtimeArgs']) ? fields['runtimeArgs'].map(String) : [];
+    return [fields['path'], ...args].join(' ');
+  }
+  if (key === 'default-ulimits' && typeof fields['Hard'] === 'number') {
+    const soft = typeof fields['Soft'] === 'number' ? fields['Soft'] : fields['Hard'];
+    return `${String(soft)}:${String(fields['Hard'])}`;
+  }
+  return typeof entry === 'string' ? entry : null;
 }
 
 /** `[{"base":"10.0.0.0/8","size":24}]` as the flag writes it. */
@@ -118,4 +182,15 @@ function poolsOf(value: unknown, mismatch: (wanted: string) => InvalidArgumentEr
     if (typeof base !== 'string' || typeof size !== 'number') throw mismatch('ipamutils.NetworkToSplit');
     return `base=${base},size=${String(size)}`;
   });
+}
+
+/** dockerd 28 takes one address of each family; the default bridge has IPv4 only. */
+function onlyAddress(value: unknown, mismatch: (wanted: string) => InvalidArgumentError): string {
+  if (!Array.isArray(value)) throw mismatch('[]net.IP');
+  const [first, ...others] = value as readonly unknown[];
+  if (first === undefined) return '';
+  if (typeof first !== 'string' || others.length > 0) {
+    throw new InvalidArgumentError('host-gateway-ips: only one IPv4 address is supported by this version of moored');
+  }
+  return first;
 }

@@ -3,7 +3,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { loadConfig, type Config } from '../config/config.ts';
-import { PrintAndExit } from '../config/flags.ts';
+import { PrintAndExit } from '../config/help.ts';
 import { compose } from './compose.ts';
 import { parseHosts } from './hosts.ts';
 import { createLogger, isLogLevel } from './log.ts';
@@ -17,7 +17,7 @@ export async function runDaemon(argv: readonly string[]): Promise<number> {
   const version = engineVersion();
   let config: Config;
   try {
-    config = loadConfig(argv, version);
+    config = loadConfig({ argv, environment: process.env, version });
   } catch (error) {
     if (error instanceof PrintAndExit) {
       process.stdout.write(error.message);

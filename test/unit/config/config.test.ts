@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig, type Config } from '../../../src/config/config.ts';
-import { PrintAndExit } from '../../../src/config/flags.ts';
+import { PrintAndExit } from '../../../src/config/help.ts';
 import { parseByteSize } from '../../../src/base/byte-size.ts';
 
 let directory = '';
@@ -18,7 +18,11 @@ afterAll(() => {
 
 const load = (json: string, ...argv: string[]): Config => {
   writeFileSync(file, json);
-  return loadConfig(['--config-file', file, ...argv], '1.2.3');
+  return loadConfig({
+    argv: ['--config-file', file, '--sysconfig-file', join(directory, 'none'), ...argv],
+    environment: {},
+    version: '1.2.3',
+  });
 };
 
 describe('flags', () => {
@@ -44,8 +48,8 @@ describe('flags', () => {
     expect(config.get('bridge')).toBe('none');
     expect(config.get('mtu')).toBe(1400);
     expect(config.get('default-shm-size')).toBe(1024 ** 3);
-    expect(config.provenanceOf('mtu')).toBe('flag');
-    expect(config.provenanceOf('icc')).toBe('default');
+    expect(config.originOf('mtu').layer).toBe('command-line');
+    expect(config.originOf('icc').layer).toBe('default');
   });
 
   it('do not swallow the next word after a boolean', () => {
@@ -64,9 +68,9 @@ describe('flags', () => {
   });
 
   it('say what is not offered instead of dropping it', () => {
-    expect(() => load('{}', '--tlsverify')).toThrow('--tlsverify is not supported by this version of moored');
+    expect(() => load('{}', '--ipv6')).toThrow('--ipv6 is not supported by this version of moored');
     expect(() => load('{"userns-remap":"default"}')).toThrow('--userns-remap is not supported');
-    expect(load('{}', '--tlsverify=false').get('tlsverify')).toBe(false);
+    expect(load('{}', '--ipv6=false').get('ipv6')).toBe(false);
   });
 
   it('print help and version', () => {
@@ -96,7 +100,7 @@ describe('daemon.json', () => {
     expect(config.get('default-ulimit')).toEqual({ nofile: '1:2' });
     expect(config.get('default-address-pool')).toEqual(['base=10.1.0.0/16,size=24']);
     expect(config.get('http-proxy')).toBe('http://p:1');
-    expect(config.provenanceOf('debug')).toBe('file');
+    expect(config.originOf('debug').layer).toBe('file');
   });
 
   it('must not repeat a flag, whatever the values, but runtimes are merged', () => {
@@ -115,7 +119,7 @@ describe('daemon.json', () => {
     ['{"hosts":"unix:///a"}', 'json: cannot unmarshal string into Go struct field Config.hosts of type []string'],
     ['{"mtu":1.5}', 'json: cannot unmarshal number into Go struct field Config.mtu of type int'],
     ['{', 'unable to configure the Docker daemon with file'],
-    ['[]', 'not a JSON object'],
+    ['[]', 'json: cannot unmarshal array into Go value of type map[string]interface {}'],
   ])('%s is refused', (json, message) => {
     expect(() => load(json)).toThrow(message);
   });
@@ -127,9 +131,9 @@ describe('daemon.json', () => {
   });
 
   it('must exist when named', () => {
-    expect(() => loadConfig(['--config-file', join(directory, 'missing.json')], '1')).toThrow(
-      'no such file or directory',
-    );
+    expect(() =>
+      loadConfig({ argv: ['--config-file', join(directory, 'missing.json')], environment: {}, version: '1' }),
+    ).toThrow('no such file or directory');
   });
 });
 

@@ -1,0 +1,266 @@
+/**
+ * What a value must look like, in dockerd's words. Only what can be seen from the value alone: whether a group, a driver
+ * or an address exists on this host is found out by whoever uses it.
+ */
+import { BlockList, isIP, isIPv4 } from 'node:net';
+import type { OptionDefinition, OptionFlag, OptionValue } from './options.ts';
+
+/** dockerd checks these while it parses its flags, the others once all is merged; the texts differ. */
+const CHECKED_AS_FLAG: ReadonlySet<string> = new Set<OptionFlag>([
+  'add-runtime',
+  'default-address-pool',
+  'default-gateway',
+  'default-gateway-v6',
+  'default-ulimit',
+  'dns',
+  'dns-search',
+  'host',
+  'host-gateway-ip',
+  'ip',
+  'label',
+  'registry-mirror',
+]);
+
+/** True when dockerd refuses the value right at the flag. */
+export function isCheckedAsFlag(option: OptionDefinition): boolean {
+  return CHECKED_AS_FLAG.has(option.flag);
+}
+
+/** Why the value cannot be; null when it can. */
+export function checkValue(option: OptionDefinition, value: OptionValue): string | null {
+  switch (option.type) {
+    case 'boolean':
+      return null;
+    case 'integer':
+    case 'bytes':
+      return checkNumber(option, Number(value));
+    case 'string':
+      return value === '' ? null : checkText(option, value as string);
+    case 'list':
+      return first(value as readonly string[], (entry) => checkText(option, entry));
+    case 'map':
+      return first(Object.entries(value as Readonly<Record<string, string>>), ([name, text]) =>
+        checkEntry(option, name, text),
+      );
+  }
+}
+
+function first<Item>(items: readonly Item[], check: (item: Item) => string | null): string | null {
+  for (const item of items) {
+    const reason = check(item);
+    if (reason !== null) return reason;
+  }
+  return null;
+}
+
+/** dockerd's names for numbers below their least value. */
+const NUMBERS: Readonly<Record<string, readonly [name: string, minimum: number]>> = {
+  'max-concurrent-downloads': ['max concurrent downloads', 0],
+  'max-concurrent-uploads': ['max concurrent uploads', 0],
+  'max-download-attempts': ['max download attempts', 0],
+  mtu: ['default MTU', 0],
+  'default-shm-size': ['default shm size', 0],
+};
+
+function checkNumber(option: OptionDefinition, value: number): string | null {
+  const [name, least] = NUMBERS[option.flag] ?? [option.flag.replaceAll('-', ' '), -Infinity];
+  const minimum = option.type === 'integer' ? (option.minimum ?? least) : least;
+  const maximum = option.type === 'integer' ? (option.maximum ?? Infinity) : Infinity;
+  return value < minimum || value > maximum ? `invalid ${name}: ${String(value)}` : null;
+}
+
+function checkText(option: OptionDefinition, text: string): string | null {
+  const values = option.type === 'string' || option.type === 'list' ? option.values : undefined;
+  if (values !== undefined && !values.includes(text)) return invalidChoice(option, text, values);
+  return TEXT_CHECKS[option.flag as OptionFlag]?.(text) ?? null;
+}
+
+function invalidChoice(option: OptionDefinition, text: string, values: readonly string[]): string {
+  switch (option.flag) {
+    case 'log-level':
+      return `invalid logging level: ${text}`;
+    case 'log-format':
+      return `invalid log format: ${text}`;
+    case 'default-ipc-mode':
+      return `default IPC mode setting (${text}) is invalid; use "shareable" or "private"`;
+    case 'default-cgroupns-mode':
+      return `default cgroup namespace mode (${text}) is invalid; use "host" or "private"`;
+    default:
+      return `invalid ${option.flag} "${text}": use ${values.map((value) => `"${value}"`).join(', ')}`;
+  }
+}
+
+const isAddress = (text: string): string | null => (isIP(text.trim()) === 0 ? `${text} is not an ip address` : null);
+
+const TEXT_CHECKS: Partial<Record<OptionFlag, (text: string) => string | null>> = {
+  'autostart-file': absolutePath,
+  bip: (text) => (isCidr4(text) ? null : `invalid CIDR address: ${text}`),
+  'data-root': absolutePath,
+  'default-address-pool': checkPool,
+  'default-gateway': isAddress,
+  'default-gateway-v6': isAddress,
+  dns: isAddress,
+  'dns-search': checkDomain,
+  'exec-opt': checkExecOption,
+  'exec-root': absolutePath,
+  'firewall-backend': (text) =>
+    text === 'nftables'
+      ? null
+      : `firewall-backend "${text}" is not supported by this version of moored: use "nftables"`,
+  'fixed-cidr': (text) => (isCidr4(text) ? null : `invalid CIDR address: ${text}`),
+  host: (text) =>
+    /^(?:unix|tcp|fd):\/\//.test(text) || !text.includes('://') ? null : `Invalid bind address format: ${text}`,
+  'host-gateway-ip': isAddress,
+  'http-proxy': checkProxy,
+  'https-proxy': checkProxy,
+  'insecure-registry': checkRegistry,
+  ip: isAddress,
+  label: (text) => (/^[^=]+=/s.test(text) ? null : `bad attribute format: ${text}`),
+  'prune-filter': checkPruneFilter,
+  'registry-mirror': checkMirror,
+  'storage-driver': checkStorageDriver,
+  'storage-opt': (text) => (/^[^=]+=/s.test(text) ? null : `Unable to parse key/value option: ${text}`),
+};
+
+function absolutePath(text: string): string | null {
+  return text.startsWith('/') ? null : `invalid path "${text}": it must be absolute`;
+}
+
+function isCidr4(text: string): boolean {
+  const [, address = '', length] = /^([\d.]+)\/(\d{1,2})$/.exec(text) ?? [];
+  return isIPv4(address) && Number(length) <= 32;
+}
+
+function checkPool(text: string): string | null {
+  const fields = new Map<string, string>();
+  for (const field of text.split(',')) {
+    const [key = '', value] = field.split('=', 2);
+    if (value === undefined) return `invalid field '${field}' must be a key=value pair`;
+    if (key !== 'base' && key !== 'size') return `unexpected key '${key}' in '${field}'`;
+    fields.set(key, value);
+  }
+  const base = fields.get('base') ?? '';
+  if (!isCidr4(base)) return `invalid base pool "${base}": invalid CIDR address: ${base}`;
+  const size = fields.get('size') ?? '0';
+  if (!/^\d+$/.test(size)) return `invalid size value: "${size}"`;
+  const length = Number(base.split('/')[1]);
+  return Number(size) > 0 && (Number(size) < length || Number(size) > 32)
+    ? `invalid pool size "${size}": it must be from ${String(length)} to 32`
+    : null;
+}
+
+function checkDomain(text: string): string | null {
+  if (text.trim() === '.') return null;
+  const label = '[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?';
+  return new RegExp(String.raw`^\.?${label}(?:\.${label})*\.?$`).test(text.trim())
+    ? null
+    : `${text} is not a valid domain`;
+}
+
+function checkExecOption(text: string): string | null {
+  const [key = '', value] = text.split('=', 2);
+  if (value === undefined) return `unable to parse exec-opt ${text}`;
+  if (key !== 'native.cgroupdriver') return `invalid option: ${text}`;
+  return value === 'cgroupfs' || value === 'systemd' ? null : `native.cgroupdriver option ${value} not supported`;
+}
+
+function checkProxy(text: string): string | null {
+  const url = URL.parse(text.includes('://') ? text : `http://${text}`);
+  if (url !== null && /^(?:https?|socks5):$/.test(url.protocol)) return null;
+  // The text may hold a password.
+  return `invalid proxy URL (${text.replace(/\/\/[^@/]*@/, '//xxxxx:xxxxx@')})`;
+}
+
+function checkRegistry(text: string): string | null {
+  const bare = text.replace(/^https?:\/\//i, '');
+  if (bare.includes('/')) {
+    const [address = '', length = ''] = bare.split('/', 2);
+    return isCidr(address, length) ? null : `insecure registry ${text} is not valid: invalid host or CIDR`;
+  }
+  return /^(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d{1,5})?$/i.test(bare) || isIP(bare) !== 0
+    ? null
+    : `insecure registry ${text} is not valid: invalid host "${bare}"`;
+}
+
+function isCidr(address: string, length: string): boolean {
+  const family = isIP(address);
+  if (family === 0 || !/^\d+$/.test(length)) return false;
+  try {
+    new BlockList().addSubnet(address, Number(length), family === 4 ? 'ipv4' : 'ipv6');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function checkMirror(text: string): string | null {
+  const url = URL.parse(text);
+  if (url === null) {
+    const scheme = /^([a-z][a-z\d+.-]*):/i.exec(text)?.[1] ?? '';
+    return `invalid mirror: unsupported scheme "${scheme}" in "${text}"`;
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    return `invalid mirror: unsupported scheme "${url.protocol.slice(0, -1)}" in "${text}"`;
+  }
+  if (url.search !== '' || url.hash !== '')
+    return `invalid mirror: path, query, or fragment at end of the URI "${text}"`;
+  if (url.username !== '' || url.password !== '') {
+    return `invalid mirror: username/password not allowed in URI "${text.replace(/(\/\/[^:@/]*):[^@/]*@/, '$1:xxxxx@')}"`;
+  }
+  return null;
+}
+
+function checkPruneFilter(text: string): string | null {
+  const [, key = '', operator = '', value = ''] = /^([a-z]+)(!?=)(.*)$/s.exec(text) ?? [];
+  if (key === 'until' && operator === '=') return value === '' ? `invalid filter '${text}'` : null;
+  if (key === 'label') return value === '' ? `invalid filter '${text}'` : null;
+  return `invalid filter '${text}': use until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]`;
+}
+
+const STORAGE_DRIVERS = ['btrfs', 'devicemapper', 'overlay2', 'vfs'];
+const STORAGE_REFUSALS: Readonly<Record<string, string>> = {
+  aufs: 'no kernel in support has it and Docker removed it; use overlay2',
+  overlay: 'it was replaced by overlay2 and removed from Docker',
+  zfs: 'its file system is not part of Linux; use overlay2',
+  'fuse-overlayfs': 'it is for rootless engines; use overlay2',
+};
+
+function checkStorageDriver(text: string): string | null {
+  if (STORAGE_DRIVERS.includes(text)) return null;
+  const reason = STORAGE_REFUSALS[text] ?? `there is no such driver; use ${STORAGE_DRIVERS.join(', ')}`;
+  return `error initializing graphdriver: storage driver ${text} is refused: ${reason}`;
+}
+
+function checkEntry(option: OptionDefinition, name: string, text: string): string | null {
+  switch (option.flag as OptionFlag) {
+    case 'add-runtime':
+      if (name === 'runc') return "runtime name 'runc' is reserved";
+      return text === '' ? `invalid runtime argument: ${name}=${text}` : null;
+    case 'default-ulimit':
+      return checkUlimit(name, text);
+    case 'feature':
+      return text === 'true' || text === 'false' ? null : `invalid value for feature ${name}: ${text}`;
+    default:
+      return null;
+  }
+}
+
+const ULIMITS = new Set(
+  'core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'.split(' '),
+);
+
+function checkUlimit(name: string, text: string): string | null {
+  if (!ULIMITS.has(name)) return `invalid ulimit type: ${name}`;
+  const parts = text.split(':');
+  if (parts.length > 2) return `too many limit value arguments - ${text}, can only have up to two, \`soft[:hard]\``;
+  for (const part of parts) {
+    if (!/^-?\d+$/.test(part)) return `strconv.ParseInt: parsing "${part}": invalid syntax`;
+  }
+  const [soft = 0, hard = soft] = parts.map(Number);
+  if (hard === -1) return null;
+  if (soft === -1)
+    return `ulimit soft limit must be less than or equal to hard limit: soft: -1 (unlimited), hard: ${String(hard)}`;
+  return soft > hard
+    ? `ulimit soft limit must be less than or equal to hard limit: ${String(soft)} > ${String(hard)}`
+    : null;
+}

@@ -1,0 +1,78 @@
+import type { OptionDefinition } from './definition.ts';
+
+/** Registries, transfers and the storage below images. */
+export const IMAGE_OPTIONS = [
+  {
+    flag: 'allow-nondistributable-artifacts',
+    type: 'list',
+    fallback: [],
+    help: 'Allow push of nondistributable artifacts to registry',
+    live: true,
+    ignored: 'has no effect: dockerd 29 removed it, and the option is taken for old configurations only',
+  },
+  {
+    flag: 'http-proxy',
+    type: 'string',
+    fallback: '',
+    help: 'HTTP proxy for registry traffic',
+    live: true,
+  },
+  {
+    flag: 'https-proxy',
+    type: 'string',
+    fallback: '',
+    help: 'HTTPS proxy for registry traffic',
+    live: true,
+  },
+  {
+    flag: 'insecure-registry',
+    key: 'insecure-registries',
+    type: 'list',
+    fallback: [],
+    help: 'Registries without verified TLS',
+    live: true,
+    variable: 'DOCKER_INSECURE_REGISTRIES',
+  },
+  {
+    flag: 'max-concurrent-downloads',
+    type: 'integer',
+    fallback: 3,
+    help: 'Layers downloaded at the same time for each pull',
+    live: true,
+    variable: 'DOCKER_MAX_CONCURRENT_DOWNLOADS',
+  },
+  {
+    flag: 'max-concurrent-uploads',
+    type: 'integer',
+    fallback: 5,
+    help: 'Layers uploaded at the same time for each push',
+    live: true,
+    variable: 'DOCKER_MAX_CONCURRENT_UPLOADS',
+  },
+  {
+    flag: 'max-download-attempts',
+    type: 'integer',
+    fallback: 5,
+    help: 'Attempts for each download',
+    live: true,
+  },
+  { flag: 'no-proxy', type: 'string', fallback: '', help: 'Hosts for which no proxy is used', live: true },
+  {
+    flag: 'registry-mirror',
+    key: 'registry-mirrors',
+    type: 'list',
+    fallback: [],
+    help: 'Preferred mirrors of Docker Hub',
+    live: true,
+    variable: 'DOCKER_REGISTRY_MIRRORS',
+  },
+  {
+    flag: 'storage-driver',
+    short: 's',
+    type: 'string',
+    fallback: '',
+    help: 'Storage driver to use ("btrfs" | "devicemapper" | "overlay2" | "vfs")',
+    variable: 'DOCKER_STORAGE_DRIVER',
+  },
+  { flag: 'storage-opt', key: 'storage-opts', type: 'list', fallback: [], help: 'Storage driver options' },
+] as const satisfies readonly OptionDefinition[];

@@ -1,0 +1,62 @@
+import { ConfigError, errorProblem } from './config-error.ts';
+import type { Setting } from './merge.ts';
+import type { OptionFlag, OptionValue } from './options.ts';
+import type { ConfigProblem } from './origin.ts';
+
+/** What single values cannot tell: options that exclude or need one another. Throws ConfigError in dockerd's words. */
+export function checkTogether(settings: readonly Setting[]): readonly ConfigProblem[] {
+  const byFlag = new Map(settings.map((setting) => [setting.option.flag, setting]));
+  const get = (flag: OptionFlag): OptionValue | undefined => byFlag.get(flag)?.value;
+  const refuse = (flag: OptionFlag, text: string, prefix = 'failed to start daemon: '): ConfigError => {
+    const origin = byFlag.get(flag)?.origin;
+    const file = origin?.file ?? null;
+    const place = { ...(file === null ? {} : { file }), line: origin?.line ?? null, subject: flag };
+    return new ConfigError(prefix + text, [errorProblem(text, place)]);
+  };
+  if (get('bridge') !== '' && get('bip') !== '') {
+    throw refuse('bip', 'You specified -b & --bip, mutually exclusive options. Please specify only one');
+  }
+  if (get('iptables') === false && get('icc') === false) {
+    throw refuse(
+      'icc',
+      'You specified --iptables=false with --icc=false. ICC=false uses iptables to function. Please set --icc or --iptables to true',
+    );
+  }
+  const conflict = conflictingLabels(get('label') as readonly string[]);
+  if (conflict !== null) throw refuse('label', conflict, '');
+  const parent = get('cgroup-parent') as string;
+  if ((get('exec-opt') as readonly string[]).includes('native.cgroupdriver=systemd') && parent !== '') {
+    if (!parent.endsWith('.slice') || parent.includes('/')) {
+      throw refuse('cgroup-parent', 'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"');
+    }
+  }
+  return unprotected(byFlag.get('host'), get('tlsverify') === true);
+}
+
+/** `conflict labels for a=2 and a=1`; the same label twice is none. */
+function conflictingLabels(labels: readonly string[]): string | null {
+  const seen = new Map<string, string>();
+  for (const label of labels) {
+    const key = label.slice(0, label.indexOf('='));
+    const before = seen.get(key);
+    if (before !== undefined && before !== label) return `conflict labels for ${label} and ${before}`;
+    seen.set(key, label);
+  }
+  return null;
+}
+
+/** An address on the network without client certificates: root for whoever reaches it. */
+function unprotected(setting: Setting | undefined, verified: boolean): readonly ConfigProblem[] {
+  if (setting === undefined || verified) return [];
+  const { value, origin } = setting;
+  return (value as readonly string[])
+    .filter((host) => host.startsWith('tcp://') || !host.includes('://'))
+    .map((host) => ({
+      severity: 'warning',
+      file: origin.file,
+      line: origin.line,
+      subject: 'hosts',
+      text: `${host} lets everybody who reaches it become root on this host`,
+      cure: 'Set tlsverify, with tlscacert, tlscert and tlskey',
+    }));
+}
