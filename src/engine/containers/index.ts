@@ -14,7 +14,7 @@ import { watchExit } from './exit.ts';
 import { logs } from './logs.ts';
 import type { ContainersDependencies, ContainersOptions } from './options.ts';
 import { pause, unpause } from './pause.ts';
-import { recover } from './recover.ts';
+import { recover, startsAtBoot } from './recover.ts';
 import { remove } from './remove.ts';
 import { rename } from './rename.ts';
 import { findProgram, openRoot } from './root.ts';
@@ -27,6 +27,15 @@ import { wait } from './wait.ts';
 
 /** The room with what only the composition root uses. */
 export interface EngineContainers extends Containers, ImageUsers {
+  /**
+   * Gives new defaults: for containers made from now on, and for what is read when it is needed. Containers that exist
+   * keep what they were made with.
+   */
+  reconfigure(changes: Partial<ContainersOptions>): void;
+  /** How many have a process, and how many wait for their next start. */
+  counts(): { readonly live: number; readonly restarting: number };
+  /** True when the engine would start a container by itself after a boot. */
+  hasWorkAtBoot(): boolean;
   /** Reads the state, adopts what runs, cleans up what a killed daemon left. Before any other verb; once. */
   recover(): Promise<void>;
   /** Lets go of everything; stops containers first where asked (Docker's way without live-restore). Idempotent. */
@@ -63,6 +72,9 @@ export function createContainers(dependencies: ContainersDependencies, options: 
     findProgram: (ref, paths) => findProgram(room, ref, paths),
     watch: (listener) => room.changes.watch(listener),
     containersOf: (imageId) => room.registry.usersOf(imageId).map(({ id, state }) => ({ id, running: isLive(state) })),
+    reconfigure: (changes) => void (room.options = { ...room.options, ...changes }),
+    counts: () => counts(room),
+    hasWorkAtBoot: () => room.registry.all().some(startsAtBoot),
     recover: () => recover(room),
     async close({ stopContainers }) {
       room.closing = true;
@@ -70,6 +82,14 @@ export function createContainers(dependencies: ContainersDependencies, options: 
       for (const container of room.registry.all()) container.restartTimer?.[Symbol.dispose]();
       if (stopContainers) await stopAll(room);
     },
+  };
+}
+
+function counts(room: Room): ReturnType<EngineContainers['counts']> {
+  const all = room.registry.all();
+  return {
+    live: all.filter(({ state, live }) => isLive(state) || live.phase === 'starting').length,
+    restarting: all.filter(({ state }) => state.status === 'restarting').length,
   };
 }
 

@@ -158,6 +158,19 @@ async function settle(room: Room, container: Container): Promise<void> {
   if (startsWithDaemon(restartPolicy, last)) startBehind(room, container);
 }
 
+/** Whether {@link recover} would start the container if the host went down now and came up again. */
+export function startsAtBoot({ state, document, live }: Container): boolean {
+  const { restartPolicy, autoRemove } = document.spec.host;
+  if (autoRemove || state.status === 'removing' || state.status === 'dead') return false;
+  if (state.status === 'restarting') return true;
+  return startsWithDaemon(restartPolicy, {
+    exitCode: isLive(state) ? UNKNOWN_EXIT_CODE : exitCodeOf(state),
+    restartCount: restartCountOf(state),
+    desired: live.desired,
+    hasStarted: live.hasStarted,
+  });
+}
+
 /** Not awaited: the engine is ready before its containers are. */
 function startBehind(room: Room, container: Container): void {
   container.mailbox

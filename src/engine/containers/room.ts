@@ -13,7 +13,8 @@ import { Registry } from './registry.ts';
 
 /** What every verb works with: the dependencies, the containers, and the few things they share. */
 export interface Room extends ContainersDependencies {
-  readonly options: ContainersOptions;
+  /** Replaced as a whole when the daemon is reconfigured. */
+  options: ContainersOptions;
   readonly rows: ContainerRows;
   readonly registry: Registry;
   readonly changes: Changes;
