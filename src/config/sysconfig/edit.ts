@@ -30,7 +30,8 @@ export function editSysconfig(content: Uint8Array, changes: SysconfigChanges): B
   return edited;
 }
 
-function refuseUnsound(document: SysconfigDocument): void {
+/** Throws InvalidArgumentError for a file that must be mended by hand before a program may write to it. */
+export function refuseUnsound(document: SysconfigDocument): void {
   if (document.refusal !== null) {
     throw new InvalidArgumentError(
       `systemd refuses the file for what is on line ${String(document.refusal.line)}: mend it by hand first`,
@@ -118,7 +119,7 @@ function assignmentsOf(segments: readonly AnySegment[], name: string): readonly 
 }
 
 /** The edit's own proof: the changes are in force, and no other variable has changed. */
-function verify(before: SysconfigDocument, after: SysconfigDocument, changes: SysconfigChanges): void {
+export function verify(before: SysconfigDocument, after: SysconfigDocument, changes: SysconfigChanges): void {
   const wanted = new Map([...effectiveVariables(before)].map(([name, { value }]) => [name, value]));
   for (const [name, value] of changes) wanted.set(name, value ?? '');
   const found = new Map([...effectiveVariables(after)].map(([name, { value }]) => [name, value]));
@@ -130,7 +131,7 @@ function verify(before: SysconfigDocument, after: SysconfigDocument, changes: Sy
 }
 
 /** The file's own kind of line end. */
-function lineEndOf(text: string): string {
+export function lineEndOf(text: string): string {
   return /\r\n|\n|\r/.exec(text)?.[0] ?? '\n';
 }
 
