@@ -1,16 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { MessageChannel } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
-import type { Logger } from '../base/logger.ts';
 import { loadConfig, type Config } from '../config/config.ts';
 import { PrintAndExit } from '../config/help.ts';
-import { compose } from './compose.ts';
-import { parseHosts } from './hosts.ts';
-import { createLogger, isLogLevel } from './log.ts';
-import { takePidFile } from './pidfile.ts';
-
-/** Signals that end the daemon in good order. */
-const END_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const;
+import { takeInheritedSockets } from './activation.ts';
+import { createLinuxKernel, SystemClock } from './compose/ground.ts';
+import { live } from './life.ts';
+import { levelOf, openLog } from './log.ts';
+import { createNotifier } from './notify.ts';
+import { feedWatchdog } from './watchdog.ts';
 
 /** Runs the daemon until it is told to end; returns the exit code. */
 export async function runDaemon(argv: readonly string[]): Promise<number> {
@@ -33,39 +31,21 @@ export async function runDaemon(argv: readonly string[]): Promise<number> {
   return serve(config, version);
 }
 
+/** Takes over what the service manager passed on, and lives. */
 async function serve(config: Config, version: string): Promise<number> {
-  const logger = loggerFor(config);
-  if (logger === null) {
-    process.stderr.write(`unable to configure the Docker daemon: invalid log level: ${config.get('log-level')}\n`);
-    return 1;
-  }
+  const kernel = createLinuxKernel();
+  const clock = new SystemClock();
+  const format = config.get('log-format') === 'json' ? 'json' : 'text';
+  const { logger, control: logControl } = openLog({ level: levelOf(config), format, env: process.env, kernel });
   // Whatever escapes is a fault of ours: say it, keep the containers' keeper alive.
   process.on('unhandledRejection', (reason) => {
     logger.error('unhandled rejection', { reason: reason instanceof Error ? reason.stack : reason });
   });
-  const ended = endSignal(logger);
+  const inherited = takeInheritedSockets(process.env, process.pid, kernel);
+  const notifier = createNotifier(process.env, kernel, logger);
+  using _watchdog = feedWatchdog(process.env, process.pid, clock, notifier);
   using _awake = keepAwake();
-  try {
-    using _pidFile = takePidFile(config.get('pidfile'));
-    const addresses = parseHosts(config.get('host'));
-    const daemon = await compose({ config, logger, version });
-    try {
-      if (config.tearDown) {
-        await daemon.tearDown();
-        return 0;
-      }
-      await daemon.listen(addresses);
-      logger.info('Daemon has completed initialization');
-      const signal = await ended;
-      logger.info(`Processing signal '${signal}'`);
-    } finally {
-      await daemon.close();
-    }
-    return 0;
-  } catch (error) {
-    logger.error(`failed to start daemon: ${messageOf(error)}`);
-    return 1;
-  }
+  return live({ config, version, kernel, clock, logger, logControl, inherited, notifier });
 }
 
 /**
@@ -76,22 +56,6 @@ function keepAwake(): Disposable {
   const { port1 } = new MessageChannel();
   port1.on('message', () => undefined);
   return { [Symbol.dispose]: () => port1.close() };
-}
-
-function loggerFor(config: Config): Logger | null {
-  const level = config.get('debug') ? 'debug' : config.get('log-level');
-  if (!isLogLevel(level)) return null;
-  return createLogger({ level, format: config.get('log-format') === 'json' ? 'json' : 'text' });
-}
-
-/** Settles with the first signal that asks for the end. A second one does not cut the orderly end short. */
-function endSignal(logger: Logger): Promise<string> {
-  process.on('SIGHUP', () => {
-    logger.warn('SIGHUP: reloading the configuration is not supported by this version of moored');
-  });
-  return new Promise((resolve) => {
-    for (const signal of END_SIGNALS) process.on(signal, () => resolve(signal));
-  });
 }
 
 function engineVersion(): string {
