@@ -4,15 +4,14 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createApiServer } from '../api/server.ts';
-import { SystemClock } from '../base/clock.ts';
-import { InvalidArgumentError } from '../base/errors.ts';
+import { createApiServer, type ApiServer } from '../api/server.ts';
+import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import type { EngineContainers } from '../engine/containers/index.ts';
 import type { Engine } from '../engine/engine.ts';
 import { createEventBus } from '../engine/events/event-bus.ts';
-import { createLinuxKernel } from '../engine/kernel/linux/index.ts';
+import type { Kernel } from '../engine/kernel/kernel.ts';
 import type { Networks } from '../engine/network/types.ts';
 import { detectCgroups } from '../engine/runtime/cgroups.ts';
 import { ConmonMonitor } from '../engine/runtime/conmon/monitor.ts';
@@ -26,7 +25,7 @@ import { createVolumes } from '../engine/volumes/index.ts';
 import { LocalVolumeDriver } from '../engine/volumes/local/driver.ts';
 import { openContainers } from './compose/containers-room.ts';
 import { fixedFacts } from './compose/fixed-facts.ts';
-import type { ListenAddress } from './hosts.ts';
+import { openSystemd } from './compose/systemd.ts';
 import { requiredProgram } from './compose/programs.ts';
 import { workerEntry } from './own-files.ts';
 import { openImages, openNetworks, openRuntimes, openStorage, type Ground } from './compose/rooms.ts';
@@ -36,23 +35,28 @@ export interface ComposeOptions {
   readonly config: Config;
   readonly logger: Logger;
   readonly version: string;
+  readonly kernel: Kernel;
+  readonly clock: Clock;
+  /** Told how many containers are about to be recovered. */
+  readonly onRecovery: (count: number) => void;
 }
 
 /** A composed daemon. */
-export interface Daemon {
+export interface Daemon extends AsyncDisposable {
   readonly engine: Engine;
-  /** Serves the API on each address. */
-  listen(addresses: readonly ListenAddress[]): Promise<void>;
+  readonly containers: Pick<EngineContainers, 'counts' | 'hasWorkAtBoot'>;
+  /** Serves the API wherever it is told to listen. */
+  readonly api: ApiServer;
   /** Ends all containers and takes bridge, rules, namespaces and mounts of this engine away; data stays. */
   tearDown(): Promise<void>;
-  /** Ends in good order: API, containers (by configuration), workers, state. */
+  /** Ends in good order: API, containers (by configuration), workers, state. Idempotent. */
   close(): Promise<void>;
 }
 
 /** Makes the engine, recovers what ran, and hands it to its fronts. */
-export async function compose({ config, logger, version }: ComposeOptions): Promise<Daemon> {
+export async function compose(options: ComposeOptions): Promise<Daemon> {
+  const { config, logger, version, kernel, clock, onRecovery } = options;
   await using resources = new AsyncDisposableStack();
-  const clock = new SystemClock();
   const dataRoot = config.get('data-root');
   const execRoot = config.get('exec-root');
   await mkdir(dataRoot, { recursive: true, mode: 0o710 });
@@ -62,13 +66,14 @@ export async function compose({ config, logger, version }: ComposeOptions): Prom
     logger,
     version,
     clock,
-    kernel: createLinuxKernel(),
+    kernel,
     events: createEventBus(clock),
     database: resources.use(Database.open(join(dataRoot, 'state.db'))),
     dataRoot,
     execRoot,
   };
   const rooms = await openRooms(ground, resources);
+  onRecovery(Number(ground.database.get('SELECT count(*) AS count FROM container')?.['count'] ?? 0));
   await rooms.containers.recover();
   return daemonOf(ground, rooms, resources.move());
 }
@@ -91,7 +96,14 @@ async function openRooms(ground: Ground, resources: AsyncDisposableStack): Promi
   const volumes = createVolumes({ database, clock, events, drivers: new Map([[local.name, local]]), contents });
   const conmonPath = requiredProgram('conmon');
   const monitor = resources.use(
-    new ConmonMonitor({ kernel, clock, conmonPath, root: join(execRoot, 'monitor'), cgroups }),
+    new ConmonMonitor({
+      kernel,
+      clock,
+      conmonPath,
+      root: join(execRoot, 'monitor'),
+      cgroups,
+      ...openSystemd(ground, cgroups, resources),
+    }),
   );
   // Images ask who uses them, containers ask for images: the door is handed over before the room is there.
   let users: ImageUsers = { containersOf: () => [] };
@@ -124,25 +136,19 @@ function daemonOf(
   resources: AsyncDisposableStack,
 ): Daemon {
   const { clock, config, logger, version } = ground;
-  const server = createApiServer({ engine, logger, clock, build: { version, gitCommit: 'moored', buildTime: '' } });
+  const api = createApiServer({ engine, logger, clock, build: { version, gitCommit: 'moored', buildTime: '' } });
+  let isClosed = false;
+  const close = async (): Promise<void> => {
+    if (isClosed) return;
+    isClosed = true;
+    await api.close();
+    await containers.close({ stopContainers: !config.get('live-restore') });
+    await resources.disposeAsync();
+  };
   return {
     engine,
-    async listen(addresses) {
-      for (const address of addresses) {
-        if (address.kind === 'fd') {
-          throw new InvalidArgumentError('-H fd:// (socket activation) is not supported by this version of moored');
-        }
-        const where = await server.listen(
-          address.kind === 'unix' ? { ...address, group: config.get('group') } : address,
-        );
-        logger.info(`API listen on ${where}`);
-        if (address.kind === 'tcp') {
-          logger.warn('the API listens on TCP without TLS: everybody who reaches it is root on this host', {
-            address: where,
-          });
-        }
-      }
-    },
+    containers,
+    api,
     async tearDown() {
       for (const { id } of containers.list()) await containers.stop(id, { signal: 'KILL', timeoutSeconds: 0 });
       await containers.close({ stopContainers: true });
@@ -151,10 +157,7 @@ function daemonOf(
         if (path !== ground.dataRoot) ground.kernel.mounts.unmount(path, { lazy: true });
       }
     },
-    async close() {
-      await server.close();
-      await containers.close({ stopContainers: !config.get('live-restore') });
-      await resources.disposeAsync();
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }

@@ -62,7 +62,7 @@ export interface ContainersOptions {
   readonly cgroup: {
     readonly version: '1' | '2';
     readonly driver: 'cgroupfs' | 'systemd';
-    /** `/docker` for cgroupfs, `system.slice` for systemd. */
+    /** `/docker` for cgroupfs, `docker.slice` for systemd. */
     readonly parent: string;
   };
   readonly defaultShmSizeBytes: number;

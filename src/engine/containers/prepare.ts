@@ -11,9 +11,11 @@ import { nonShareableIpc } from './create.ts';
 import { hostsText, hostsTextOfHost, namesOnlyResolvedStub, parseExtraHost, resolvConfText } from './files.ts';
 import { resolveMounts } from './mount-resolution.ts';
 import type { Room } from './room.ts';
+import { scopeAnnotations } from './scope.ts';
 import { capabilitiesOf } from './spec/capabilities.ts';
 import { hostDevices, resolveDevices } from './spec/devices.ts';
 import type { NamespaceChoice, ResolvedNamespaces } from './spec/input.ts';
+import { limitsOf } from './spec/resources.ts';
 import { runtimeSpecOf } from './spec/runtime-spec.ts';
 import type { NamespaceMode } from './spec-types.ts';
 import { isLive } from './state.ts';
@@ -72,7 +74,7 @@ export async function prepareBundle(
     shmPath: shmPathOf(room, container),
     shmSizeBytes: host.shmSizeBytes ?? options.defaultShmSizeBytes,
     seccomp,
-    annotations,
+    annotations: { ...annotations, ...unitAnnotations(room, container) },
     apparmorProfile: options.apparmorProfile,
     defaultUlimits: options.defaultUlimits,
     capabilityMask: options.capabilityMask,
@@ -81,6 +83,13 @@ export async function prepareBundle(
   });
   writeFileSync(paths.config, JSON.stringify(made), { mode: 0o600 });
   return made;
+}
+
+/** Properties of the container's scope, where systemd keeps it; the user's own word on one wins. */
+function unitAnnotations(room: Room, { name, document }: Container): Readonly<Record<string, string>> {
+  if (room.options.cgroup.driver !== 'systemd') return {};
+  const { resources, annotations } = document.spec.host;
+  return { ...scopeAnnotations(name, limitsOf(resources)), ...annotations };
 }
 
 /** True when the container lends its shared memory: it must then lie on a mount that others can reach. */

@@ -14,6 +14,8 @@ const MAX_CFS_PERIOD_US = 1_000_000;
 const NANO = 1_000_000_000;
 /** A kernel list such as `0-2,7`. */
 const CPUSET = /^\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*$/;
+/** systemd.slice(5): each dash is a step down the tree, so there is none at an end and no two beside each other. */
+const SLICE = /^[\w:.\\@]+(-[\w:.\\@]+)*\.slice$/;
 const RLIMITS: ReadonlySet<string> = new Set(
   'as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'.split(' '),
 );
@@ -26,6 +28,7 @@ export function validateSpec(spec: ContainerSpec, options: ContainersOptions): v
   validateResources(spec.host.resources, options);
   validateSecurity(spec, options);
   const { host } = spec;
+  checkCgroupParent(host.cgroupParent, options.cgroup.driver);
   for (const line of host.extraHosts) {
     if (parseExtraHost(line, '127.0.0.1') === null) throw invalid(`bad format for add-host: "${line}"`);
   }
@@ -35,6 +38,12 @@ export function validateSpec(spec: ContainerSpec, options: ContainersOptions): v
   if (host.oomScoreAdj < -1000 || host.oomScoreAdj > 1000) {
     throw invalid(`Invalid value ${String(host.oomScoreAdj)}, range for oom score adj is [-1000, 1000]`);
   }
+}
+
+/** With the systemd driver a parent is a slice. InvalidArgumentError in Docker's words; '' is fine. */
+export function checkCgroupParent(parent: string, driver: 'cgroupfs' | 'systemd'): void {
+  if (parent === '' || driver === 'cgroupfs' || SLICE.test(parent)) return;
+  throw invalid('cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"');
 }
 
 function validateProcess(spec: ContainerSpec): void {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { InvalidArgumentError, messageOf } from '../../base/errors.ts';
 import type { Config } from '../../config/config.ts';
 import { createContainers, type EngineContainers } from '../../engine/containers/index.ts';
+import { checkCgroupParent } from '../../engine/containers/validation.ts';
 import type { Images } from '../../engine/images/types.ts';
 import { LinuxFiles } from '../../engine/kernel/linux/files.ts';
 import type { LogDriver } from '../../engine/logging/driver.ts';
@@ -22,7 +23,7 @@ import { cgroupDriverOf, defaultModesOf, hostPlatform, capabilityMask, ulimitsOf
 import { initProgram } from './programs.ts';
 import type { Ground } from './rooms.ts';
 
-const DEFAULT_CGROUP_PARENT = '/docker';
+const DEFAULT_CGROUP_PARENTS = { cgroupfs: '/docker', systemd: 'docker.slice' } as const;
 
 /** Every way to keep logs. */
 export const LOG_DRIVERS: readonly LogDriver[] = [jsonFileLogDriver, noneLogDriver];
@@ -49,7 +50,9 @@ export function openContainers(ground: Ground, rooms: LowerRooms): EngineContain
   }
   defaultLogDriver.validate(config.get('log-opt'));
   const modes = defaultModesOf(config, rooms.cgroups.version);
+  const cgroupDriver = cgroupDriverOf(config, rooms.cgroups.version);
   const parent = config.get('cgroup-parent');
+  checkCgroupParent(parent, cgroupDriver);
   return createContainers(
     {
       db: database,
@@ -75,8 +78,8 @@ export function openContainers(ground: Ground, rooms: LowerRooms): EngineContain
       defaultLogOptions: config.get('log-opt'),
       cgroup: {
         version: rooms.cgroups.version,
-        driver: cgroupDriverOf(config),
-        parent: parent === '' ? DEFAULT_CGROUP_PARENT : parent,
+        driver: cgroupDriver,
+        parent: parent === '' ? DEFAULT_CGROUP_PARENTS[cgroupDriver] : parent,
       },
       defaultShmSizeBytes: config.get('default-shm-size'),
       defaultIpcMode: modes.ipc,

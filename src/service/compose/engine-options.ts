@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { arch } from 'node:os';
 import { InvalidArgumentError } from '../../base/errors.ts';
 import type { Config } from '../../config/config.ts';
@@ -52,17 +52,38 @@ export function addedRuntimesOf(
   );
 }
 
-/** The cgroup driver of `--exec-opt`; only cgroupfs is offered by this version. */
-export function cgroupDriverOf(config: Config): 'cgroupfs' {
+/**
+ * The cgroup driver of `--exec-opt native.cgroupdriver`; by default, as dockerd, systemd's where it alone has the
+ * (unified) tree. InvalidArgumentError in Docker's words.
+ */
+export function cgroupDriverOf(
+  config: Config,
+  cgroupVersion: '1' | '2',
+  systemd: boolean = isBootedWithSystemd(),
+): 'cgroupfs' | 'systemd' {
   for (const option of config.get('exec-opt')) {
-    const [key, value] = option.split('=', 2);
+    const [key, value = ''] = option.split('=', 2);
     if (key !== 'native.cgroupdriver') throw new InvalidArgumentError(`invalid option: ${option}`);
-    if (value === 'systemd') {
-      throw new InvalidArgumentError('native.cgroupdriver=systemd is not supported by this version of moored');
+    if (value === 'cgroupfs') return value;
+    if (value === 'none') {
+      throw new InvalidArgumentError(
+        'native.cgroupdriver option none is internally used and cannot be specified manually',
+      );
     }
-    if (value !== 'cgroupfs') throw new InvalidArgumentError(`native.cgroupdriver option ${value ?? ''} is invalid`);
+    if (value !== 'systemd') throw new InvalidArgumentError(`native.cgroupdriver option ${value} not supported`);
+    if (!systemd) {
+      throw new InvalidArgumentError(
+        'native.cgroupdriver=systemd needs systemd as PID 1, and this host was not booted with it: use native.cgroupdriver=cgroupfs',
+      );
+    }
+    return value;
   }
-  return 'cgroupfs';
+  return cgroupVersion === '2' && systemd ? 'systemd' : 'cgroupfs';
+}
+
+/** True when systemd is PID 1 (sd_booted(3)). */
+export function isBootedWithSystemd(): boolean {
+  return existsSync('/run/systemd/system');
 }
 
 /** `default-ipc-mode` and `default-cgroupns-mode`, checked. */

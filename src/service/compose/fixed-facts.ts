@@ -30,7 +30,7 @@ export function fixedFacts(
     debug: config.get('debug'),
     logDriver: config.get('log-driver'),
     logDrivers: LOG_DRIVERS.map(({ name }) => name),
-    cgroupDriver: cgroupDriverOf(config),
+    cgroupDriver: cgroupDriverOf(config, cgroups.version),
     cgroupVersion: cgroups.version,
     defaultRuntime: runtime.defaultName,
     runtimes: Object.fromEntries(

@@ -48,7 +48,7 @@ export function openRuntimes({ config, kernel, execRoot }: Ground, cgroups: Cgro
     kernel,
     stateRoot: join(execRoot, 'runtimes'),
     cgroups,
-    cgroupDriver: cgroupDriverOf(config),
+    cgroupDriver: cgroupDriverOf(config, cgroups.version),
     preferred: preferred === '' ? null : preferred,
     added: addedRuntimesOf(config),
   });

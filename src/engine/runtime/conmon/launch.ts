@@ -1,11 +1,13 @@
 /**
  * Starting conmon. What is spawned daemonizes: it ends at once, having written conmon.pid; the process it leaves behind
  * runs the OCI runtime's `create` or `exec` and reports on the sync pipe. For an exec that must not lose output it first
- * opens its attach socket, says so on the attach pipe, and waits for a byte on the start pipe.
+ * opens its attach socket, says so on the attach pipe, and waits for a byte on the start pipe. Where monitors have a scope
+ * of their own, each waits on the start pipe until it is in there.
  */
 import { closeSync, writeSync } from 'node:fs';
 import type { Fd, Kernel } from '../../kernel/kernel.ts';
 import { RUNTIME_ENV } from '../oci-program.ts';
+import type { MonitorScope } from '../units.ts';
 import { conmonArguments, type MonitorCommand } from './command.ts';
 import { SyncPipe } from './sync-pipe.ts';
 
@@ -31,13 +33,18 @@ export interface Launch extends Disposable {
   readonly complaint: Promise<string>;
 }
 
+/** Where conmon is started. */
+export interface LaunchPlace {
+  readonly kernel: Pick<Kernel, 'processes'>;
+  readonly temporaryPath: string;
+  /** Null: it stays in the daemon's control group. */
+  readonly scope: MonitorScope | null;
+}
+
 /** Starts conmon; settles when it has daemonized and conmon.pid is there. */
-export async function launch(
-  kernel: Pick<Kernel, 'processes'>,
-  command: MonitorCommand,
-  temporaryPath: string,
-): Promise<Launch> {
-  const { pid, words, sync, attach, start } = spawn(kernel, command, temporaryPath);
+export async function launch(place: LaunchPlace, command: MonitorCommand): Promise<Launch> {
+  const { kernel, scope } = place;
+  const { pid, words, sync, attach, start } = spawn(place, command);
   const pipes = new DisposableStack();
   if (start !== null) pipes.defer(() => closeSync(start));
   const started: Launch = {
@@ -50,7 +57,8 @@ export async function launch(
     [Symbol.dispose]: () => pipes.dispose(),
   };
   try {
-    // conmon waits for a first byte before anything else (for whoever wants to move it to another cgroup).
+    // conmon waits for a first byte before it forks: what it leaves behind is then in the scope as well.
+    await scope?.adopt(pid);
     started.release();
     await kernel.processes.wait(pid);
     return started;
@@ -71,9 +79,10 @@ interface Spawned {
   readonly start: Fd | null;
 }
 
-function spawn(kernel: Pick<Kernel, 'processes'>, command: MonitorCommand, temporaryPath: string): Spawned {
+function spawn({ kernel, temporaryPath, scope }: LaunchPlace, command: MonitorCommand): Spawned {
   const { processes } = kernel;
-  const waits = command.exec?.attachFirst === true;
+  const attaches = command.exec?.attachFirst === true;
+  const waits = attaches || scope !== null;
   using theirs = new DisposableStack();
   using ours = new DisposableStack();
   const fds: (readonly [Fd, number])[] = [];
@@ -87,7 +96,7 @@ function spawn(kernel: Pick<Kernel, 'processes'>, command: MonitorCommand, tempo
   };
   const words = pipe('from', 1, 2);
   const sync = pipe('from', SYNC_FD);
-  const attach = waits ? pipe('from', ATTACH_FD) : null;
+  const attach = attaches ? pipe('from', ATTACH_FD) : null;
   const start = waits ? pipe('to', START_FD) : null;
   const pid = processes.spawn({
     argv: conmonArguments(command),
@@ -95,7 +104,8 @@ function spawn(kernel: Pick<Kernel, 'processes'>, command: MonitorCommand, tempo
       ...MONITOR_ENV,
       TMPDIR: temporaryPath,
       _OCI_SYNCPIPE: String(SYNC_FD),
-      ...(waits ? { _OCI_STARTPIPE: String(START_FD), _OCI_ATTACHPIPE: String(ATTACH_FD) } : {}),
+      ...(waits ? { _OCI_STARTPIPE: String(START_FD) } : {}),
+      ...(attaches ? { _OCI_ATTACHPIPE: String(ATTACH_FD) } : {}),
     },
     cwd: command.runPath,
     fds,

@@ -13,6 +13,7 @@ import { cgroupOfProcess, removeCgroup, wasOomKilled, type CgroupHost } from '..
 import { createFailure, execFailure, monitorFailure, type StartFailure } from '../errors.ts';
 import type { AttachSession, ExecRequest, Monitor, Task, TaskRequest } from '../monitor.ts';
 import type { OciRuntime } from '../runtime.ts';
+import type { MonitorScope } from '../units.ts';
 import { AttachPoint } from './attach-point.ts';
 import type { MonitorCommand } from './command.ts';
 import { ExitFiles, type ExitNote } from './exits.ts';
@@ -31,6 +32,8 @@ export interface ConmonOptions {
   /** Directory below the exec-root for run directories and exit files. */
   readonly root: string;
   readonly cgroups: CgroupHost;
+  /** Where monitors live; absent: with the daemon. */
+  readonly scope?: MonitorScope;
 }
 
 /** One conmon a container or exec. Disposing lets go of the watch only; everything monitored goes on. */
@@ -150,8 +153,8 @@ export class ConmonMonitor implements Monitor, Disposable {
   }
 
   #launch(command: Omit<MonitorCommand, 'conmonPath'>): Promise<Launch> {
-    const { kernel, conmonPath } = this.#options;
-    return launch(kernel, { ...command, conmonPath }, this.#temporaryPath);
+    const { kernel, conmonPath, scope = null } = this.#options;
+    return launch({ kernel, scope, temporaryPath: this.#temporaryPath }, { ...command, conmonPath });
   }
 
   async #reportedPid(
