@@ -1,32 +1,13 @@
-/**
- * Docker's multiplexed stream, of attach, exec and logs without a terminal:
- *
- *   byte 0     stream: 1 stdout, 2 stderr
- *   bytes 1–3  0
- *   bytes 4–7  length of the payload, big-endian
- *   then       payload
- *
- * A frame may hold many lines; with a terminal there are no frames at all.
- */
+/** What goes into Docker's multiplexed stream, and what goes out plain; see base/stdio-frame.ts. */
 import type { LogRecord, OutputSink, OutputStream } from '../../engine/index.ts';
 import { formatTimestampFixed } from '../../base/clock.ts';
+import { frame } from '../../base/stdio-frame.ts';
 
-const HEADER_BYTES = 8;
 /** Frames of 4–32 KiB are ten times as fast for clients as one a line; larger ones gain nothing. */
 const MAX_FRAME_BYTES = 32 * 1024;
-const STREAM_NUMBER: Readonly<Record<OutputStream, number>> = { stdout: 1, stderr: 2 };
 
 /** Sends bytes; a promise asks to wait. */
 export type Write = (bytes: Uint8Array) => void | Promise<void>;
-
-/** One frame. */
-export function frame(stream: OutputStream, parts: readonly Uint8Array[]): Buffer {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const header = Buffer.alloc(HEADER_BYTES);
-  header[0] = STREAM_NUMBER[stream];
-  header.writeUInt32BE(length, 4);
-  return Buffer.concat([header, ...parts], HEADER_BYTES + length);
-}
 
 /** A sink that writes frames, or plain bytes for a terminal. */
 export function outputSink(write: Write, terminal: boolean): OutputSink {

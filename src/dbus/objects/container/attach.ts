@@ -1,0 +1,62 @@
+import { messageOf } from '../../../base/errors.ts';
+import { frame } from '../../../base/stdio-frame.ts';
+import type { Attachment, OutputSink } from '../../../engine/index.ts';
+import { decodeDictionary, type Dictionary } from '../../dictionary.ts';
+import type { MethodHandler } from '../../exported.ts';
+import type { OpenStreams, ServedStream } from '../../open-streams.ts';
+import type { Subject } from './parts.ts';
+
+const ATTACH_KEYS = { Stdin: 'b', Stdout: 'b', Stderr: 'b', Logs: 'b', DetachKeys: 's' } as const;
+
+export function attachMethods(subject: Subject): Readonly<Record<string, MethodHandler>> {
+  const { parts, id } = subject;
+  return {
+    Attach: async (_call, options: Dictionary) => attach(subject, options),
+    ResizeTTY: async (_call, rows: number, columns: number) => {
+      await parts.engine.containers.resize(id, { height: rows, width: columns });
+      return [];
+    },
+  };
+}
+
+/** Without options: all three streams, from now on. */
+async function attach({ parts, id }: Subject, options: Dictionary): Promise<readonly unknown[]> {
+  const given = decodeDictionary(ATTACH_KEYS, options);
+  const stdin = given.Stdin ?? true;
+  const attachment = await parts.engine.containers.attach(id, {
+    stdin,
+    stdout: given.Stdout ?? true,
+    stderr: given.Stderr ?? true,
+    logs: given.Logs ?? false,
+    stream: true,
+    detachKeys: given.DetachKeys ?? null,
+  });
+  return [serveAttachment(parts.streams, attachment, { stdin })];
+}
+
+/**
+ * Joins a client's descriptor to a process until the process ends, the client goes, or it types the detach keys. Output is
+ * framed unless the process has a terminal.
+ */
+export function serveAttachment(
+  streams: OpenStreams,
+  attachment: Attachment,
+  { stdin }: { readonly stdin: boolean },
+): number {
+  const serve = async (stream: ServedStream): Promise<void> => {
+    const output = sinkOf(stream, attachment.terminal);
+    try {
+      await attachment.run({ stdin: stdin ? stream.input : null, output, signal: stream.signal });
+    } catch (error) {
+      // The call was answered long ago: only the stream can tell.
+      if (!stream.signal.aborted) await output.write('stderr', Buffer.from(`${messageOf(error)}\n`));
+    }
+  };
+  return stdin ? streams.converse(serve) : streams.send(serve);
+}
+
+function sinkOf(stream: ServedStream, terminal: boolean): OutputSink {
+  return {
+    write: (name, chunk) => (chunk.length === 0 ? undefined : stream.write(terminal ? chunk : frame(name, [chunk]))),
+  };
+}
