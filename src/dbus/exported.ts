@@ -37,10 +37,7 @@ export interface Call {
 }
 
 /** A method: arguments by the XML's order; returns the out arguments as an array. */
-export type MethodHandler = (
-  call: Call,
-  ...args: readonly never[]
-) => readonly unknown[] | Promise<readonly unknown[]>;
+export type MethodHandler = (call: Call, ...args: readonly never[]) => readonly unknown[] | Promise<readonly unknown[]>;
 
 /** One interface on one object. */
 export interface ExportedInterface {
@@ -50,6 +47,11 @@ export interface ExportedInterface {
   readonly methods: Readonly<Record<string, MethodHandler>>;
   /** Every property of the XML with its value now. Synchronous and cheap: it is read at each change. */
   properties(): Readonly<Record<string, unknown>>;
+  /**
+   * Takes a value for a property that the XML calls readwrite; for root alone. Only LogControl1, which is not ours, has
+   * one: properties of this interface change by methods, which polkit judges.
+   */
+  set?(property: string, value: unknown): void;
   /** What polkit rules may look at (`container`, `image`, `label.NAME` …) beside `operation`, the method's name. */
   polkitDetails?(member: string, args: readonly unknown[]): Readonly<Record<string, string>>;
 }

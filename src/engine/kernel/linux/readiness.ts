@@ -27,3 +27,35 @@ export function watchReadable(fd: number, onReadable: () => void): Watch {
     },
   };
 }
+
+/** What a descriptor is ready for. */
+export interface Ready {
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+/** A watch for reading, and for writing while that is wanted. */
+export interface ReadyWatch extends Disposable {
+  wantWritable(wanted: boolean): void;
+}
+
+/** Calls `onReady` as {@link watchReadable} does, and also when `fd` takes bytes, while that is wanted. */
+export function watchReady(fd: number, onReady: (ready: Ready) => void): ReadyWatch {
+  let handle: ReturnType<typeof koffi.node.poll> | null;
+  // koffi passes a status first, which its types do not tell; it is not 0 for a descriptor in error, which reading tells.
+  const callback = ((status: number, events: Ready | undefined): void => {
+    onReady(status === 0 && events !== undefined ? events : { readable: true, writable: false });
+  }) as unknown as (event: unknown) => void;
+  try {
+    handle = koffi.node.poll(fd, { readable: true }, callback);
+  } catch (error) {
+    throw errnoError('epoll_ctl', lastErrno(), null, error instanceof Error ? error.message : String(error));
+  }
+  return {
+    wantWritable: (wanted) => handle?.start({ readable: true, writable: wanted }, callback),
+    [Symbol.dispose]: () => {
+      handle?.close();
+      handle = null;
+    },
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * The D-Bus front's door: everything of `org.moored.Engine1` over the engine's facade. It sees engine/index.ts and base
+ * only; descriptors, the stream below the bus and the log are handed in. Loaded by a dynamic import when the API listens,
+ * so that starting costs nothing for it.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/logger.ts';
+import { SYSTEM_BUS_ADDRESS } from './address.ts';
+import type { BusConnection } from './connection.ts';
+import type { Descriptors } from './descriptors.ts';
+import { Dispatcher } from './dispatcher.ts';
+import type { LogControl } from './log-control.ts';
+import { logControlObject } from './log-control.ts';
+import type { ObjectTree } from './exported.ts';
+import { Polkit } from './polkit.ts';
+import { Session } from './session.ts';
+import type { ConnectStream } from './transport.ts';
+import { Tree } from './tree.ts';
+
+export type { LogControl, LogLevel } from './log-control.ts';
+export type { Descriptors } from './descriptors.ts';
+export type { ConnectStream } from './transport.ts';
+
+/** What the front needs. */
+export interface BusOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The kernel's streams that carry descriptors. */
+  readonly connect: ConnectStream;
+  readonly descriptors: Descriptors;
+  readonly logControl: LogControl;
+  /** The system bus; DBUS_SYSTEM_BUS_ADDRESS of the daemon's environment. */
+  readonly address?: string | undefined;
+}
+
+/** The front at work. */
+export interface BusFront {
+  readonly tree: ObjectTree;
+  /** Calls under way. */
+  readonly busyCount: number;
+  /** For calls to other services (systemd, firewalld); throws UnavailableError while there is no bus. */
+  connection(): BusConnection;
+  /** Leaves the bus; calls under way are answered ShuttingDown. */
+  close(): Promise<void>;
+}
+
+/** Connects and exports. Without a bus it keeps trying, and everything else works. */
+export async function startBus(options: BusOptions): Promise<BusFront> {
+  const { clock, connect, descriptors, logControl } = options;
+  const logger = options.logger.child({ room: 'dbus' });
+  const tree = new Tree({ clock, logger });
+  const closeFd = (fd: number): void => descriptors.close(fd);
+  const dispatcher = new Dispatcher({ tree, polkit: new Polkit(logger), logger, closeFd });
+  tree.add(logControlObject(logControl));
+  const address = options.address ?? SYSTEM_BUS_ADDRESS;
+  const session = new Session({ clock, logger, connect, address, closeFd, dispatcher, tree });
+  await session.start();
+  return {
+    tree,
+    get busyCount() {
+      return dispatcher.callCount;
+    },
+    connection: () => session.connection,
+    close: () => session.close(),
+  };
+}
