@@ -8,6 +8,7 @@ import { createPrune } from '../../src/engine/prune/index.ts';
 import { FakeContainers } from './fake-containers.ts';
 
 type ImageId = ImageView['id'];
+type RemoteDigest = Awaited<ReturnType<Engine['images']['remoteDigest']>>;
 
 export const BUSYBOX_ID = `sha256:${'b'.repeat(64)}` as ImageId;
 
@@ -76,6 +77,8 @@ async function* filtered(
 
 function fakeImages(clock: Clock): Engine['images'] {
   let images: ImageView[] = [busybox(clock)];
+  const watchers = new Set<(id: ImageId) => void>();
+  const tell = (id: ImageId): void => watchers.forEach((watcher) => watcher(id));
   const find = (ref: string): ImageView | null => {
     const tagged = ref.includes(':') ? ref : `${ref}:latest`;
     return images.find(({ id, tags }) => tags.includes(tagged) || id === ref || id.startsWith(`sha256:${ref}`)) ?? null;
@@ -112,6 +115,7 @@ function fakeImages(clock: Clock): Engine['images'] {
       let size = 0;
       for await (const chunk of archive as AsyncIterable<Buffer>) size += chunk.length;
       progress({ stream: `Loaded image: busybox:${String(size)}\n` });
+      return [BUSYBOX_ID];
     },
     importTar: async (archive) => {
       for await (const _chunk of archive as AsyncIterable<Buffer>);
@@ -122,12 +126,29 @@ function fakeImages(clock: Clock): Engine['images'] {
       if (repository === '') throw new InvalidArgumentError('invalid reference format');
       const name = `${repository}:${tag ?? 'latest'}`;
       images = images.map((other) => (other === image ? { ...image, tags: [...image.tags, name] } : other));
+      tell(image.id);
+    },
+    untag: (reference) => {
+      const image = get(reference);
+      const tags = image.tags.filter((tag) => tag !== reference);
+      if (tags.length === image.tags.length) throw new InvalidArgumentError(`${reference} is an image id and no name`);
+      images = images.map((other) => (other === image ? { ...image, tags } : other));
+      tell(image.id);
+    },
+    remoteDigest: async (reference) => {
+      if (reference.startsWith('missing')) throw new NotFoundError(`manifest for ${reference} not found`);
+      return (reference.startsWith('stale') ? `sha256:${'e'.repeat(64)}` : BUSYBOX_ID) as RemoteDigest;
+    },
+    watch: (listener) => {
+      watchers.add(listener);
+      return { [Symbol.dispose]: () => void watchers.delete(listener) };
     },
     remove: async (ref, { force }) => {
       const image = get(ref);
       if (!force && ref.startsWith('busybox'))
         throw new ConflictError('conflict: unable to remove repository reference');
       images = images.filter((other) => other !== image);
+      tell(image.id);
       return [...image.tags.map((untagged) => ({ untagged })), { deleted: image.id }];
     },
     authenticate: async (_server, auth) => {

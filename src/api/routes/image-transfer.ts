@@ -59,8 +59,8 @@ async function importTar({ engine, query, body, reply, signal }: Context, source
 
 async function load({ engine, query, body, reply, signal }: Context): Promise<void> {
   const stream = new ProgressStream(reply, { begun: true });
-  await stream.run((progress) =>
+  await stream.run(async (progress) => {
     // `quiet` came with 1.23; the CLI asks for it when its output is no terminal.
-    engine.images.load(body, { quiet: query.boolean('quiet', true), progress, signal }),
-  );
+    await engine.images.load(body, { quiet: query.boolean('quiet', true), progress, signal });
+  });
 }

@@ -30,11 +30,32 @@ export class ImageCatalog {
   readonly #events: Events;
   /** Parsed documents: they never change while the image exists. */
   readonly #documents = new Map<ImageId, ImageDocument>();
+  readonly #watchers = new Set<(id: ImageId) => void>();
+  /** Changed in the transaction under way. */
+  readonly #changed = new Set<ImageId>();
+  #depth = 0;
 
   constructor(tables: ImageTables, clock: Clock, events: Events) {
     this.tables = tables;
     this.#clock = clock;
     this.#events = events;
+  }
+
+  /** Calls back when an image has come, gone, or bears other names, right after its transaction. */
+  watch(watcher: (id: ImageId) => void): Disposable {
+    this.#watchers.add(watcher);
+    return { [Symbol.dispose]: () => void this.#watchers.delete(watcher) };
+  }
+
+  /** Runs `job` in one transaction of the state file; nested calls join it. What changed is told after the outermost. */
+  transaction<T>(job: () => T): T {
+    this.#depth += 1;
+    try {
+      return this.tables.transaction(job);
+    } finally {
+      this.#depth -= 1;
+      if (this.#depth === 0) this.#tell();
+    }
   }
 
   /** Null when there is none. */
@@ -110,23 +131,36 @@ export class ImageCatalog {
   /** Stores an image with all content it needs (config, manifest, layers); idempotent. Part of the caller's transaction. */
   add({ id, document }: StoredImage, blobs: readonly Digest[]): void {
     this.tables.insert({ id, createdAt: this.#clock.now(), doc: JSON.stringify(document) }, blobs);
+    this.#note(id);
   }
 
   /** Gives an image a tag. InvalidArgumentError in Docker's words. */
   setTag(id: ImageId, reference: NamedReference): void {
     assertTaggable(reference);
-    this.tables.setTag({
-      repository: canonicalName(reference),
-      tag: reference.tag ?? 'latest',
-      imageId: id,
-      taggedAt: this.#clock.now(),
-    });
+    this.pointTag(id, reference);
+  }
+
+  /** As {@link setTag}, for names that a registry has proved to be good. */
+  pointTag(id: ImageId, reference: NamedReference): void {
+    const [repository, tag] = [canonicalName(reference), reference.tag ?? 'latest'];
+    this.#note(this.tables.imageTagged(repository, tag));
+    this.tables.setTag({ repository, tag, imageId: id, taggedAt: this.#clock.now() });
+    this.#note(id);
+  }
+
+  /** Notes under which digest a repository offers an image. */
+  pointDigest(id: ImageId, reference: NamedReference, digest: Digest): void {
+    const repository = canonicalName(reference);
+    this.#note(this.tables.imageWithDigest(repository, digest));
+    this.tables.setDigest({ repository, digest, imageId: id });
+    this.#note(id);
   }
 
   /** Takes a name away; returns it in full (with its default tag). NotFoundError when there is no such name. */
   removeName(reference: NamedReference): NamedReference {
     const full = withDefaultTag(reference);
     const repository = canonicalName(full);
+    this.#note(this.named(full));
     const removed =
       full.digest !== null
         ? this.tables.removeDigest(repository, full.digest)
@@ -140,6 +174,7 @@ export class ImageCatalog {
     const blobs = this.tables.blobsOf(id);
     this.tables.remove(id);
     this.#documents.delete(id);
+    this.#note(id);
     return blobs;
   }
 
@@ -152,6 +187,17 @@ export class ImageCatalog {
   publish(action: string, actorId: string, name: string, image: StoredImage | null): void {
     const labels = image?.document.config.config?.Labels ?? {};
     this.#events.publish({ type: 'image', action, actorId, attributes: { ...labels, name } });
+  }
+
+  #note(id: ImageId | null): void {
+    if (id !== null) this.#changed.add(id);
+    if (this.#depth === 0) this.#tell();
+  }
+
+  #tell(): void {
+    const ids = [...this.#changed];
+    this.#changed.clear();
+    for (const id of ids) for (const watcher of this.#watchers) watcher(id);
   }
 
   #byPrefix(ref: string): ImageId | null {

@@ -38,7 +38,7 @@ export async function importTar(context: ImageContext, source: Readable, options
     using _pin = await context.collector.pin({ layers: [layer.chainId], blobs: [digestOf(bytes)] });
     await context.content.put(bytes);
     options.signal.throwIfAborted();
-    context.catalog.tables.transaction(() => {
+    context.catalog.transaction(() => {
       context.catalog.add({ id, document }, [digestOf(bytes), blob.digest]);
       if (name !== null) context.catalog.setTag(id, name);
     });

@@ -9,7 +9,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { ContentStore } from '../content/store.ts';
 import type { Events } from '../events/types.ts';
 import type { Platform } from '../oci/image-spec.ts';
-import { parseReference } from '../oci/reference.ts';
+import { parseReference, withDefaultTag } from '../oci/reference.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { ImageTables } from '../state/images.ts';
 import type { Database } from '../state/database.ts';
@@ -23,7 +23,7 @@ import { Gate } from './gate.ts';
 import { historyOf } from './history.ts';
 import { listImages } from './list.ts';
 import type { PullDesk } from './pull-desk.ts';
-import { removeImage } from './remove.ts';
+import { removeImage, untagImage } from './remove.ts';
 import { tagImage } from './tag.ts';
 import type { Images, ImageUsers } from './types.ts';
 
@@ -81,6 +81,10 @@ export function createImages(dependencies: ImagesDependencies): ImageRoom {
     load: async (archive, options) => (await import('./load.ts')).loadImages(context, archive, options),
     importTar: async (archive, options) => (await import('./import.ts')).importTar(context, archive, options),
     tag: (ref, repository, tag) => tagImage(context, ref, repository, tag),
+    untag: (reference) => untagImage(context, reference),
+    remoteDigest: async (reference, options) =>
+      (await registry.resolve(withDefaultTag(parseReference(reference)), options)).descriptor.digest,
+    watch: (listener) => catalog.watch(listener),
     remove: async (ref, options) => removeImage(context, ref, options),
     authenticate: async (serverAddress, auth, signal) => registry.authenticate(serverAddress, auth, signal),
     recover: async () => collector.collectAll(),

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import { DataLossError, EngineError, messageOf } from '../../base/errors.ts';
 import { shortId } from '../../base/ids.ts';
-import { chainIdsOf, digestOf, type ChainId, type Digest, type DiffId } from '../oci/digest.ts';
+import { chainIdsOf, digestOf, type ChainId, type Digest, type DiffId, type ImageId } from '../oci/digest.ts';
 import { canonicalName, familiarString } from '../oci/reference.ts';
 import type { UnpackedLayer } from '../storage/layers.ts';
 import { imagesOf, type ArchivedImage } from './archive-images.ts';
@@ -26,7 +26,11 @@ interface LayerBlob {
 }
 
 /** Loads every image of an archive; each becomes visible by itself, whole. */
-export async function loadImages(context: ImageContext, source: Readable, options: LoadOptions): Promise<void> {
+export async function loadImages(
+  context: ImageContext,
+  source: Readable,
+  options: LoadOptions,
+): Promise<readonly ImageId[]> {
   using pins = new DisposableStack();
   const spooled: Digest[] = [];
   try {
@@ -38,7 +42,7 @@ export async function loadImages(context: ImageContext, source: Readable, option
       },
     });
     let named = 0;
-    const loaded: string[] = [];
+    const loaded: ImageId[] = [];
     for (const image of imagesOf(archive, context.platform)) {
       await loadImage(context, image, options);
       for (const name of image.names) options.progress({ stream: `Loaded image: ${familiarString(name)}\n` });
@@ -47,6 +51,7 @@ export async function loadImages(context: ImageContext, source: Readable, option
       context.catalog.publish('load', image.id, image.id, context.catalog.get(image.id));
     }
     if (named === 0) options.progress({ stream: loaded.map((id) => `Loaded image ID: ${id}\n`).join('') });
+    return loaded;
   } finally {
     pins.dispose();
     // What no image took: files that belong to none, and everything when the archive was broken.
@@ -76,7 +81,7 @@ async function loadImage(context: ImageContext, image: ArchivedImage, options: L
       layers: layers.map(({ chainId, sizeBytes }) => ({ chainId, sizeBytes })),
       blobs: { manifest, layers: blobs },
     };
-    context.catalog.tables.transaction(() => {
+    context.catalog.transaction(() => {
       context.catalog.add({ id: image.id, document }, needed);
       nameImage(context, image, options.progress);
     });

@@ -7,7 +7,7 @@ import { DataLossError, EngineError, InvalidArgumentError, messageOf, NotFoundEr
 import { shortId } from '../../base/ids.ts';
 import { chainIdsOf, digestOf, type ChainId, type DiffId, type ImageId } from '../oci/digest.ts';
 import { MediaType, type Descriptor, type ImageConfig, type Manifest, type Platform } from '../oci/image-spec.ts';
-import { canonicalName, familiarName, familiarString, type NamedReference } from '../oci/reference.ts';
+import { familiarName, familiarString, type NamedReference } from '../oci/reference.ts';
 import type { RegistryAuth, ResolvedManifest } from '../registry/client.ts';
 import { schema1Error } from '../registry/failures.ts';
 import { parseConfig, parseIndex, parseManifest } from '../registry/wire.ts';
@@ -157,7 +157,7 @@ async function obtain(
     await context.content.put(manifest.bytes);
     options.signal.throwIfAborted();
     const image = { id: plan.id, document };
-    const isNew = context.catalog.tables.transaction(() => {
+    const isNew = context.catalog.transaction(() => {
       context.catalog.add(image, candidates.blobs);
       return options.name(image);
     });
@@ -295,19 +295,15 @@ async function unpack(
 
 /** Names the image; false when it bore the name already. */
 function giveNames(
-  { catalog, clock }: ImageContext,
+  { catalog }: ImageContext,
   reference: NamedReference,
   top: ResolvedManifest,
   image: StoredImage,
 ): boolean {
-  return catalog.tables.transaction(() => {
+  return catalog.transaction(() => {
     const isNew = catalog.named(reference) !== image.id;
-    const repository = canonicalName(reference);
-    catalog.tables.setDigest({ repository, digest: top.descriptor.digest, imageId: image.id });
-    if (reference.digest === null && isNew) {
-      const tag = reference.tag ?? 'latest';
-      catalog.tables.setTag({ repository, tag, imageId: image.id, taggedAt: clock.now() });
-    }
+    catalog.pointDigest(image.id, reference, top.descriptor.digest);
+    if (reference.digest === null && isNew) catalog.pointTag(image.id, reference);
     return isNew;
   });
 }

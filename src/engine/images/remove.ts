@@ -2,7 +2,7 @@
  * Removal, by Docker's rules. A *name* is untagged; when it was the last, the image goes too. An *id* removes the image
  * if all its names lie in one repository. Containers hold their image: a stopped one until force, a running one always.
  */
-import { ConflictError } from '../../base/errors.ts';
+import { ConflictError, InvalidArgumentError } from '../../base/errors.ts';
 import { shortId } from '../../base/ids.ts';
 import type { ImageId } from '../oci/digest.ts';
 import { canonicalName, familiarString, parseReference, type NamedReference } from '../oci/reference.ts';
@@ -35,7 +35,7 @@ export async function removeImage(
 ): Promise<readonly ImageRemoval[]> {
   const image = context.catalog.lookUp(ref);
   const doing: Doing = { records: [], announcedNames: 0 };
-  const removed = context.catalog.tables.transaction(() => untagAndDelete(context, image, ref, options, doing));
+  const removed = context.catalog.transaction(() => untagAndDelete(context, image, ref, options, doing));
   // After the transaction, so that nothing is announced that was rolled back.
   for (let left = doing.announcedNames; left > 0; left -= 1) {
     context.catalog.publish('untag', image.id, image.id, image);
@@ -45,6 +45,17 @@ export async function removeImage(
   const layers = image.document.layers.map(({ chainId }) => chainId);
   const gone = await context.collector.collect({ layers, blobs: removed });
   return [...doing.records, ...gone.map((chainId): ImageRemoval => ({ deleted: chainId }))];
+}
+
+/** Takes one name from its image, which stays. InvalidArgumentError for an id. */
+export function untagImage(context: ImageContext, ref: string): void {
+  const image = context.catalog.lookUp(ref);
+  if (isIdOf(image.id, ref)) throw new InvalidArgumentError(`${ref} is an image id and no name`);
+  const doing: Doing = { records: [], announcedNames: 0 };
+  context.catalog.transaction(() => {
+    untagName(context, image.id, parseReference(ref), doing);
+  });
+  context.catalog.publish('untag', image.id, image.id, image);
 }
 
 /** The part that decides, in one transaction. Returns the blobs of the deleted image, null when it stays. */

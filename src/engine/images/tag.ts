@@ -8,7 +8,7 @@ const TAG = /^[\w][\w.-]{0,127}$/;
 export function tagImage({ catalog }: ImageContext, ref: string, repository: string, tag: string | null): void {
   const image = catalog.lookUp(ref);
   const name = withDefaultTag(nameToGive(repository, tag));
-  catalog.tables.transaction(() => catalog.setTag(image.id, name));
+  catalog.transaction(() => catalog.setTag(image.id, name));
   catalog.publish('tag', image.id, familiarString(name), image);
 }
 

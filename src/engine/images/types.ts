@@ -80,11 +80,11 @@ export interface Images {
       readonly signal: AbortSignal;
     },
   ): Promise<ImageView>;
-  /** Reads a docker archive or OCI layout tar (gzip, zstd or plain). */
+  /** Reads a docker archive or OCI layout tar (gzip, zstd or plain); returns the images of it. */
   load(
     archive: Readable,
     options: { readonly quiet: boolean; readonly progress: ProgressSink; readonly signal: AbortSignal },
-  ): Promise<void>;
+  ): Promise<readonly ImageId[]>;
   /** Makes a one-layer image of a root file system tar (gzip, zstd or plain); returns its id. `changes` are Dockerfile lines. */
   importTar(
     archive: Readable,
@@ -98,10 +98,19 @@ export interface Images {
     },
   ): Promise<ImageId>;
   tag(ref: string, repository: string, tag: string | null): void;
+  /** Takes one name away; the image stays, also without a name. InvalidArgumentError for an id. */
+  untag(reference: string): void;
+  /** The digest that a name has in its registry now. Brings nothing else. */
+  remoteDigest(
+    reference: string,
+    options: { readonly auth: RegistryAuth | null; readonly signal: AbortSignal },
+  ): Promise<Digest>;
   /** ConflictError in Docker's words when in use or ambiguous. */
   remove(ref: string, options: { readonly force: boolean; readonly prune: boolean }): Promise<readonly ImageRemoval[]>;
   /** Checks credentials; returns an identity token or ''. */
   authenticate(serverAddress: string, auth: RegistryAuth, signal: AbortSignal): Promise<string>;
+  /** Calls back at once when an image has come, gone (`find` gives null) or bears other names. */
+  watch(listener: (id: ImageId) => void): Disposable;
 }
 
 /** Which containers use an image; given to the image room by the containers room. */
