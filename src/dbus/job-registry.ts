@@ -1,5 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { NotFoundError, UnavailableError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import { errorReply, namedError, type ErrorReply } from './errors.ts';
 import { variant, type ObjectTree, type Variant } from './exported.ts';
 import { Job, type JobListener, type JobOutcome } from './job.ts';
 import { fractionOf } from './job-progress.ts';
@@ -19,8 +21,7 @@ const CLOSE_LIMIT_MS = 10_000;
 export interface JobRegistryOptions {
   readonly tree: ObjectTree;
   readonly clock: Clock;
-  /** The bus's words for what a job's work threw. */
-  readonly describeError: (thrown: unknown) => { readonly name: string; readonly message: string };
+  readonly logger: Logger;
 }
 
 /**
@@ -45,7 +46,8 @@ export class JobRegistry implements Jobs {
       throw new UnavailableError(`too many jobs are under way: ${String(ACTIVE_LIMIT)}`);
     }
     const id = (this.#lastId += 1);
-    const { clock, describeError, tree } = this.#options;
+    const { clock, tree } = this.#options;
+    const describeError = (thrown: unknown): ErrorReply => this.#describe(request.type, thrown);
     const job = new Job(id, request, { clock, describeError, listener: this.#listener });
     this.#jobs.set(id, job);
     const path = pathOf('job', String(id));
@@ -62,8 +64,8 @@ export class JobRegistry implements Jobs {
   }
 
   /**
-   * How the job ended, at once if it has. NotFoundError for one that never was or ended longer ago; a `TimeoutError`
-   * after `timeoutMs` (null: never); the signal's reason when it is aborted. The job goes on in both cases.
+   * How the job ended, at once if it has. NotFoundError for one that never was or ended longer ago; the error
+   * `Timeout` after `timeoutMs` (null: never); the signal's reason when it is aborted. The job goes on in both cases.
    */
   async wait(id: number, timeoutMs: number | null, signal: AbortSignal): Promise<JobOutcome> {
     const job = this.#jobs.get(id);
@@ -79,7 +81,7 @@ export class JobRegistry implements Jobs {
     if (timeoutMs !== null) {
       timers.use(
         this.#options.clock.after(timeoutMs, () => {
-          reject(new DOMException(`job ${String(id)} has not finished yet`, 'TimeoutError'));
+          reject(namedError('Timeout', `job ${String(id)} has not finished yet`));
         }),
       );
     }
@@ -133,6 +135,15 @@ export class JobRegistry implements Jobs {
       this.#keep(job.id);
     },
   };
+
+  #describe(type: string, thrown: unknown): ErrorReply {
+    const reply = errorReply(thrown);
+    if (reply.isFault) {
+      const error = thrown instanceof Error ? thrown.stack : String(thrown);
+      this.#options.logger.error('a job failed by a fault of the engine', { type, error });
+    }
+    return reply;
+  }
 
   #pathOf(job: Job): string {
     return pathOf('job', String(job.id));

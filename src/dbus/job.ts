@@ -1,9 +1,9 @@
 import type { Clock, Timestamp } from '../base/clock.ts';
-import { ConflictError } from '../base/errors.ts';
+import { ConflictError, messageOf } from '../base/errors.ts';
+import { engineErrorName } from './errors.ts';
 import type { Variant } from './exported.ts';
 import { ProgressMeter, type JobItem, type JobStanding } from './job-progress.ts';
 import type { JobProgress, JobRequest } from './jobs.ts';
-import { SERVICE } from './names.ts';
 
 export type JobState = 'queued' | 'running' | 'finished';
 export type JobResult = 'done' | 'failed' | 'canceled' | 'timeout';
@@ -140,9 +140,16 @@ export class Job {
   #failureOf(thrown: unknown): JobOutcome {
     const isTimeout = thrown instanceof DOMException && thrown.name === 'TimeoutError';
     const result = this.#canceling.signal.aborted ? 'canceled' : isTimeout ? 'timeout' : 'failed';
-    const error = this.#ground.describeError(result === 'canceled' ? this.#canceling.signal.reason : thrown);
-    const errorName = ERROR_NAMES[result] ?? error.name;
-    return { result, errorName, errorMessage: error.message, details: {} };
+    switch (result) {
+      case 'canceled':
+        return endOf(result, engineErrorName('Cancelled'), messageOf(this.#canceling.signal.reason));
+      case 'timeout':
+        return endOf(result, engineErrorName('Timeout'), messageOf(thrown));
+      case 'failed': {
+        const { name, message } = this.#ground.describeError(thrown);
+        return endOf(result, name, message);
+      }
+    }
   }
 
   #finish(outcome: JobOutcome): void {
@@ -155,8 +162,6 @@ export class Job {
   }
 }
 
-/** Ends that have a name of their own, whatever the work said while it ended. */
-const ERROR_NAMES: Readonly<Partial<Record<JobResult, string>>> = {
-  canceled: `${SERVICE}.Error.Cancelled`,
-  timeout: `${SERVICE}.Error.Timeout`,
-};
+function endOf(result: JobResult, errorName: string, errorMessage: string): JobOutcome {
+  return { result, errorName, errorMessage, details: {} };
+}

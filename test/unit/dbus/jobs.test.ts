@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { ForbiddenError, InternalError, messageOf } from '../../../src/base/errors.ts';
+import { ForbiddenError, InternalError } from '../../../src/base/errors.ts';
+import { silentLogger } from '../../../src/base/logger.ts';
 import { variant } from '../../../src/dbus/exported.ts';
 import { JobRegistry } from '../../../src/dbus/job-registry.ts';
 import type { JobProgress, JobRequest } from '../../../src/dbus/jobs.ts';
@@ -12,11 +13,7 @@ const JOB_1 = '/org/moored/Engine1/job/1';
 function setUp() {
   const clock = new FakeClock();
   const tree = new RecordingTree();
-  const jobs = new JobRegistry({
-    tree,
-    clock,
-    describeError: (thrown) => ({ name: 'org.moored.Engine1.Error.Failed', message: messageOf(thrown) }),
-  });
+  const jobs = new JobRegistry({ tree, clock, logger: silentLogger });
   return { clock, tree, jobs };
 }
 
@@ -352,7 +349,10 @@ describe('waiting', () => {
   test('gives up after the time, and when the caller leaves; the job goes on', async () => {
     const { clock, tree, jobs } = setUp();
     jobs.start(requestOf(), heldWork().work);
-    const inTime = expect(jobs.wait(1, 1000, never)).rejects.toMatchObject({ name: 'TimeoutError' });
+    const inTime = expect(jobs.wait(1, 1000, never)).rejects.toMatchObject({
+      busName: 'org.moored.Engine1.Error.Timeout',
+      message: 'job 1 has not finished yet',
+    });
     await clock.advance(1000);
     await inTime;
     const leaving = new AbortController();
