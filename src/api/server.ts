@@ -9,12 +9,14 @@
  *   stream/   frames of attach and logs, JSON lines, progress
  *   compat/   API versions
  */
+import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import type { ApiServerOptions } from './context.ts';
 import { Dispatcher } from './dispatch.ts';
 import { Connection } from './http/connection.ts';
 import { httpDate } from './http/date.ts';
 import { listen, type Listener, type ListenTarget } from './http/listener.ts';
+import { TlsFront, type TlsIdentity } from './http/tls-front.ts';
 import { ROUTES } from './routes/table.ts';
 
 /** The server. It may listen on several sockets at once; all serve the same. */
@@ -23,9 +25,18 @@ export interface ApiServer {
    * Listens on one more socket and returns where. ConflictError when a live server has the address,
    * InvalidArgumentError when the path is not a socket's.
    */
-  listen(target: ListenTarget): Promise<string>;
-  /** Requests and taken-over connections under way (for idle stop). */
+  listen(target: ListenTarget): Promise<{ readonly address: string; readonly isNetwork: boolean }>;
+  /**
+   * Puts TLS on all network connections from now on, or gives it a new certificate. Whether clients must show one is
+   * settled by the first call. Throws what Node says of a certificate that cannot be used, and changes nothing then.
+   */
+  useTls(identity: TlsIdentity): void;
+  /** Requests and taken-over connections under way. */
   readonly busyCount: number;
+  /** Clients that are connected, whether they ask for something or not (for idle exit). */
+  readonly connectionCount: number;
+  /** Connections that were ever accepted. */
+  readonly acceptedCount: number;
   /**
    * Takes no more connections, ends idle ones, aborts the signals of those under way, waits for their answers at most
    * {@link CLOSE_GRACE_MS}, cuts what is left. Idempotent.
@@ -46,6 +57,8 @@ class Server implements ApiServer {
   readonly #date: () => string;
   readonly #listeners: Listener[] = [];
   readonly #connections = new Set<Connection>();
+  #tls: TlsFront | null = null;
+  #acceptedCount = 0;
   #isClosing = false;
   #allClosed: PromiseWithResolvers<void> | null = null;
 
@@ -59,28 +72,48 @@ class Server implements ApiServer {
     return this.#dispatcher.busyCount;
   }
 
-  async listen(target: ListenTarget): Promise<string> {
-    const listener = await listen(target, (socket) => {
-      if (this.#isClosing) {
-        socket.destroy();
-        return;
-      }
-      this.#connections.add(
-        new Connection(socket, {
-          clock: this.#clock,
-          date: this.#date,
-          answer: (exchange) => this.#dispatcher.answer(exchange),
-          onClose: (connection) => this.#forget(connection),
-        }),
-      );
+  get acceptedCount(): number {
+    return this.#acceptedCount;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  useTls(identity: TlsIdentity): void {
+    if (this.#tls === null) this.#tls = new TlsFront(identity, (socket) => this.#serve(socket));
+    else this.#tls.renew(identity);
+  }
+
+  async listen(target: ListenTarget): Promise<{ readonly address: string; readonly isNetwork: boolean }> {
+    const listener = await listen(target, (socket, isNetwork) => {
+      this.#acceptedCount += 1;
+      if (isNetwork && this.#tls !== null) this.#tls.accept(socket);
+      else this.#serve(socket);
     });
     this.#listeners.push(listener);
-    return listener.address;
+    return listener;
+  }
+
+  #serve(socket: Socket): void {
+    if (this.#isClosing) {
+      socket.destroy();
+      return;
+    }
+    this.#connections.add(
+      new Connection(socket, {
+        clock: this.#clock,
+        date: this.#date,
+        answer: (exchange) => this.#dispatcher.answer(exchange),
+        onClose: (connection) => this.#forget(connection),
+      }),
+    );
   }
 
   async close(): Promise<void> {
     this.#isClosing = true;
     await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    this.#tls?.close();
     if (this.#connections.size === 0) return;
     this.#allClosed ??= Promise.withResolvers<void>();
     for (const connection of this.#connections) connection.shutDown();

@@ -36,7 +36,7 @@ async function serve(config: Config, version: string): Promise<number> {
   const kernel = createLinuxKernel();
   const clock = new SystemClock();
   const format = config.get('log-format') === 'json' ? 'json' : 'text';
-  const { logger, control: logControl } = openLog({ level: levelOf(config), format, env: process.env, kernel });
+  const { logger, control: logControl } = openLog({ level: levelOf(config), format, env: process.env, kernel, clock });
   // Whatever escapes is a fault of ours: say it, keep the containers' keeper alive.
   process.on('unhandledRejection', (reason) => {
     logger.error('unhandled rejection', { reason: reason instanceof Error ? reason.stack : reason });
@@ -45,7 +45,7 @@ async function serve(config: Config, version: string): Promise<number> {
   const notifier = createNotifier(process.env, kernel, logger);
   using _watchdog = feedWatchdog(process.env, process.pid, clock, notifier);
   using _awake = keepAwake();
-  return live({ config, version, kernel, clock, logger, logControl, inherited, notifier });
+  return await live({ config, version, kernel, clock, logger, logControl, inherited, notifier });
 }
 
 /**

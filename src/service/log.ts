@@ -1,5 +1,15 @@
-import { pino, type DestinationStream, type Logger as PinoLogger } from 'pino';
+/**
+ * The engine's log: to the journal with fields where systemd runs us, else to stderr. Its level can be changed while the
+ * daemon runs.
+ */
+import type { Clock } from '../base/clock.ts';
+import { InvalidArgumentError } from '../base/errors.ts';
 import type { LogFields, Logger } from '../base/logger.ts';
+import type { Config } from '../config/config.ts';
+import type { Kernel } from '../engine/kernel/kernel.ts';
+import { consoleWriter } from './log/console.ts';
+import { isJournalStream, JournalWriter } from './log/journal.ts';
+import type { LineWriter, Severity } from './log/line-writer.ts';
 
 /** dockerd's level names; `panic` and `trace` are taken too. */
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'panic'] as const;
@@ -11,61 +21,79 @@ export function isLogLevel(text: string): text is LogLevel {
   return (LEVELS as readonly string[]).includes(text);
 }
 
-/** Keys under which secrets might travel; pino takes them out wherever they stand. */
-const SECRET_KEYS = ['auth', 'password', 'identityToken', 'registryToken', 'authorization'];
-
-const PINO_LEVEL_NAMES: Readonly<Record<number, string>> = {
-  10: 'trace',
-  20: 'debug',
-  30: 'info',
-  40: 'warning',
-  50: 'error',
-  60: 'fatal',
-};
-
-/**
- * The engine's log on stderr: `text` is logfmt as dockerd writes it, `json` one object a line. Writing is synchronous,
- * so that the last words of a dying daemon are there.
- */
-export function createLogger(options: { readonly level: LogLevel; readonly format: 'text' | 'json' }): Logger {
-  const destination = pino.destination({ fd: 2, sync: true });
-  const stream: DestinationStream =
-    options.format === 'json' ? destination : { write: (line) => void destination.write(logfmt(line)) };
-  const level = options.level === 'panic' ? 'fatal' : options.level;
-  const redact = { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`]), censor: '[redacted]' };
-  return adapt(pino({ level, base: null, redact, timestamp: pino.stdTimeFunctions.isoTime }, stream));
+/** The level that the configuration asks for. */
+export function levelOf(config: Config): LogLevel {
+  const level = config.get('debug') ? 'debug' : config.get('log-level');
+  return isLogLevel(level) ? level : 'info';
 }
 
-function adapt(target: PinoLogger): Logger {
+/** systemd's words for where a log can go (org.freedesktop.LogControl1). */
+const TARGETS = ['journal', 'console', 'null'] as const;
+
+export type LogTarget = (typeof TARGETS)[number];
+
+/** The log's adjustable parts; changes last until the daemon ends or the next reload that changes `log-level`. */
+export interface LogControl {
+  level(): LogLevel;
+  setLevel(level: LogLevel): void;
+  target(): LogTarget;
+  /** InvalidArgumentError for a target that is not known, or not there on this host. */
+  setTarget(target: string): void;
+}
+
+export interface Log {
+  readonly logger: Logger;
+  readonly control: LogControl;
+}
+
+/** Opens the log. `env` tells whether stderr leads to the journal. */
+export function openLog(options: {
+  readonly level: LogLevel;
+  readonly format: 'text' | 'json';
+  readonly env: NodeJS.ProcessEnv;
+  readonly kernel: Pick<Kernel, 'sockets'>;
+  readonly clock: Clock;
+}): Log {
+  const writers: Partial<Record<LogTarget, LineWriter>> = {};
+  const open: Readonly<Record<LogTarget, () => LineWriter>> = {
+    journal: () => new JournalWriter(options.kernel, options.clock),
+    console: () => consoleWriter(options.format, options.clock),
+    null: () => ({ write: () => undefined }),
+  };
+  const writerOf = (target: LogTarget): LineWriter => (writers[target] ??= open[target]());
+  let level = options.level;
+  let target: LogTarget = isJournalStream(options.env, 2) ? 'journal' : 'console';
+  let writer = writerOf(target);
+  const control: LogControl = {
+    level: () => level,
+    setLevel: (wanted) => void (level = wanted),
+    target: () => target,
+    setTarget(wanted) {
+      if (!isTarget(wanted)) throw new InvalidArgumentError(`invalid log target: ${wanted} (${TARGETS.join(', ')})`);
+      writer = writerOf(wanted);
+      target = wanted;
+    },
+  };
+  const say = (severity: Severity, text: string, fields: LogFields): void => {
+    if (LEVELS.indexOf(severity) >= LEVELS.indexOf(level)) writer.write(severity, text, fields);
+  };
+  return { logger: loggerOn(say, {}), control };
+}
+
+function loggerOn(say: (severity: Severity, text: string, fields: LogFields) => void, context: LogFields): Logger {
+  const at =
+    (severity: Severity) =>
+    (text: string, fields?: LogFields): void =>
+      say(severity, text, fields === undefined ? context : { ...context, ...fields });
   return {
-    debug: (message, fields) => target.debug(plain(fields), message),
-    info: (message, fields) => target.info(plain(fields), message),
-    warn: (message, fields) => target.warn(plain(fields), message),
-    error: (message, fields) => target.error(plain(fields), message),
-    child: (fields) => adapt(target.child(fields)),
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => loggerOn(say, { ...context, ...fields }),
   };
 }
 
-/** Errors become their message: the stack is for `debug` builds, not for an administrator's journal. */
-function plain(fields: LogFields | undefined): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(fields ?? {}).map(([key, value]) => [key, value instanceof Error ? value.message : value]),
-  );
-}
-
-/** `time="…" level=info msg="…" key=value` */
-function logfmt(line: string): string {
-  const { level, time, msg, ...rest } = JSON.parse(line) as { level: number; time: string; msg?: string };
-  const pairs = [
-    ['time', time],
-    ['level', PINO_LEVEL_NAMES[level] ?? 'info'],
-    ['msg', msg ?? ''],
-    ...Object.entries(rest),
-  ] as const;
-  return `${pairs.map(([key, value]) => `${key}=${quoted(value)}`).join(' ')}\n`;
-}
-
-function quoted(value: unknown): string {
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
-  return /^[\w.:/@+-]+$/.test(text) && !/^\d{4}-/.test(text) ? text : JSON.stringify(text);
+function isTarget(text: string): text is LogTarget {
+  return (TARGETS as readonly string[]).includes(text);
 }

@@ -46,7 +46,7 @@ export class TestApi implements AsyncDisposable {
 
   static async start(): Promise<TestApi> {
     const api = new TestApi();
-    await api.server.listen({ kind: 'unix', path: api.socketPath, group: '' });
+    await api.server.listen({ kind: 'unix', path: api.socketPath, gid: null });
     return api;
   }
 

@@ -1,12 +1,12 @@
-import { chmod, chown, lstat, mkdir, readFile, unlink } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, unlink } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { ConflictError, InvalidArgumentError, errnoCodeOf } from '../../base/errors.ts';
 
 /** Where to listen. */
 export type ListenTarget =
-  /** Mode 0660 and owned by `group` when the host has it. A dead socket file is replaced, a live one is an error. */
-  | { readonly kind: 'unix'; readonly path: string; readonly group: string }
+  /** Mode 0660 and owned by root and group `gid` (null: as made). A dead socket file is replaced, a live one is an error. */
+  | { readonly kind: 'unix'; readonly path: string; readonly gid: number | null }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   /** A listening socket that was handed in (socket activation); its file is never touched. */
   | { readonly kind: 'fd'; readonly fd: number };
@@ -15,15 +15,25 @@ export type ListenTarget =
 export interface Listener {
   /** Where it really listens (the port, when 0 was asked). */
   readonly address: string;
+  /** Whether its connections come over the network. */
+  readonly isNetwork: boolean;
   /** Takes no more connections, and the socket file away when it was made here. */
   close(): Promise<void>;
 }
 
 const SOCKET_MODE = 0o660;
 
-/** Listens; `onConnection` gets sockets whose halves close one by one. ConflictError when somebody listens already. */
-export async function listen(target: ListenTarget, onConnection: (socket: Socket) => void): Promise<Listener> {
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, onConnection);
+/**
+ * Listens; `onConnection` gets sockets whose halves close one by one, and whether they came over the network.
+ * ConflictError when somebody listens already.
+ */
+export async function listen(
+  target: ListenTarget,
+  onConnection: (socket: Socket, isNetwork: boolean) => void,
+): Promise<Listener> {
+  const server = createServer({ allowHalfOpen: true, noDelay: true });
+  let isNetwork = target.kind === 'tcp';
+  server.on('connection', (socket) => onConnection(socket, isNetwork));
   if (target.kind === 'unix') await clearStale(target.path);
   try {
     await start(server, target);
@@ -31,9 +41,11 @@ export async function listen(target: ListenTarget, onConnection: (socket: Socket
     throw errnoCodeOf(error) === 'EADDRINUSE' ? inUse(target) : error;
   }
   server.on('error', () => undefined);
+  isNetwork = typeof server.address() === 'object' && server.address() !== null;
   if (target.kind === 'unix') await protect(target);
   return {
     address: addressOf(server, target),
+    isNetwork,
     close: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // Connections are the caller's to end: do not wait for them here.
@@ -66,7 +78,7 @@ function start(server: Server, target: ListenTarget): Promise<void> {
         server.listen({ host: target.host, port: target.port, backlog });
         return;
       case 'fd':
-        server.listen({ fd: target.fd });
+        server.listen({ fd: target.fd, backlog });
     }
   });
 }
@@ -78,7 +90,7 @@ async function clearStale(path: string): Promise<void> {
   if (stat === null) return;
   if (!stat.isSocket())
     throw new InvalidArgumentError(`can't create unix socket ${path}: file exists and is not a socket`);
-  if (await answers(path)) throw inUse({ kind: 'unix', path, group: '' });
+  if (await answers(path)) throw inUse({ kind: 'unix', path, gid: null });
   await unlink(path);
 }
 
@@ -94,19 +106,9 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-async function protect(target: { readonly path: string; readonly group: string }): Promise<void> {
+async function protect(target: { readonly path: string; readonly gid: number | null }): Promise<void> {
   await chmod(target.path, SOCKET_MODE);
-  const gid = await groupId(target.group);
-  if (gid !== null && process.getuid?.() === 0) await chown(target.path, 0, gid);
-}
-
-/** The group's number from /etc/group (or the number itself); null when there is none. */
-async function groupId(group: string): Promise<number | null> {
-  if (group === '') return null;
-  if (/^\d+$/.test(group)) return Number(group);
-  const lines = (await readFile('/etc/group', 'utf8').catch(() => '')).split('\n');
-  const gid = lines.map((line) => line.split(':')).find(([name]) => name === group)?.[2];
-  return gid === undefined ? null : Number(gid);
+  if (target.gid !== null && process.getuid?.() === 0) await chown(target.path, 0, target.gid);
 }
 
 function inUse(target: ListenTarget): ConflictError {

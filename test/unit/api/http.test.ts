@@ -141,9 +141,9 @@ describe('listen', () => {
   const path = join(directory, 's.sock');
 
   it('makes the socket 0660, refuses one in use, replaces a dead one, keeps other files', async () => {
-    const first = await listen({ kind: 'unix', path, group: '' }, (socket) => socket.destroy());
+    const first = await listen({ kind: 'unix', path, gid: null }, (socket) => socket.destroy());
     expect(statSync(path).mode & 0o777).toBe(0o660);
-    await expect(listen({ kind: 'unix', path, group: '' }, () => undefined)).rejects.toThrow(/address already in use/);
+    await expect(listen({ kind: 'unix', path, gid: null }, () => undefined)).rejects.toThrow(/address already in use/);
     await first.close();
     // A server that dies without cleaning up leaves its file.
     const dead = spawn(process.execPath, [
@@ -152,10 +152,10 @@ describe('listen', () => {
     ]);
     await once(dead, 'exit');
     expect(existsSync(path)).toBe(true);
-    const second = await listen({ kind: 'unix', path, group: 'root' }, (socket) => socket.destroy());
+    const second = await listen({ kind: 'unix', path, gid: 0 }, (socket) => socket.destroy());
     await second.close();
     writeFileSync(path, 'precious');
-    await expect(listen({ kind: 'unix', path, group: '' }, () => undefined)).rejects.toThrow(/not a socket/);
+    await expect(listen({ kind: 'unix', path, gid: null }, () => undefined)).rejects.toThrow(/not a socket/);
     rmSync(directory, { recursive: true });
   });
 

@@ -4,7 +4,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseHosts } from '../../../src/service/hosts.ts';
 import { isLogLevel } from '../../../src/service/log.ts';
 import { takePidFile } from '../../../src/service/pidfile.ts';
 
@@ -14,26 +13,6 @@ beforeAll(() => {
 });
 afterAll(() => {
   rmSync(directory, { recursive: true });
-});
-
-describe('-H', () => {
-  it.each([
-    ['unix:///run/x.sock', { kind: 'unix', path: '/run/x.sock' }],
-    ['unix://', { kind: 'unix', path: '/var/run/docker.sock' }],
-    ['tcp://127.0.0.1:2376', { kind: 'tcp', host: '127.0.0.1', port: 2376 }],
-    ['tcp://[::1]:99', { kind: 'tcp', host: '::1', port: 99 }],
-    ['tcp://:99', { kind: 'tcp', host: 'localhost', port: 99 }],
-    ['0.0.0.0:99', { kind: 'tcp', host: '0.0.0.0', port: 99 }],
-    ['fd://', { kind: 'fd' }],
-  ])('%s', (text, address) => {
-    expect(parseHosts([text])).toEqual([address]);
-  });
-
-  it('falls back to Docker’s socket and refuses other schemes', () => {
-    expect(parseHosts([])).toEqual([{ kind: 'unix', path: '/var/run/docker.sock' }]);
-    expect(() => parseHosts(['http://x'])).toThrow('unable to parse docker host `http://x`');
-    expect(() => parseHosts(['tcp://x:99999'])).toThrow('invalid bind address');
-  });
 });
 
 describe('pid file', () => {

@@ -1,0 +1,70 @@
+/** Brings the API to its sockets: inherited ones first, then configured ones, each once. */
+import { closeSync } from 'node:fs';
+import type { ApiServer } from '../api/server.ts';
+import { messageOf, UnavailableError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Kernel } from '../engine/kernel/kernel.ts';
+import { groupId } from './group.ts';
+import { isSamePath, type ListenPlan } from './hosts.ts';
+
+const DEFAULT_GROUP = 'docker';
+
+export interface ListeningOptions {
+  readonly plan: ListenPlan;
+  readonly group: string;
+  /** How network sockets are protected. */
+  readonly tls: 'none' | 'encrypted' | 'client-verified';
+  readonly logger: Logger;
+  readonly kernel: Pick<Kernel, 'processes'>;
+}
+
+/** Listens on all of the plan. UnavailableError `failed to load listeners: …`; what listens by then goes on. */
+export async function listenOnAll(api: ApiServer, options: ListeningOptions): Promise<void> {
+  try {
+    const inherited: string[] = [];
+    for (const { fd } of options.plan.unwanted) closeSync(fd);
+    for (const { fd } of options.plan.inherited) {
+      const { address, isNetwork } = await api.listen({ kind: 'fd', fd });
+      inherited.push(address);
+      tell(address, isNetwork, options);
+    }
+    for (const wanted of options.plan.addresses) {
+      if (
+        wanted.kind === 'unix' &&
+        inherited.some((address) => isSamePath(address.replace(/^unix:\/\//, ''), wanted.path))
+      )
+        continue;
+      const target = wanted.kind === 'unix' ? { ...wanted, gid: await socketGroup(wanted.path, options) } : wanted;
+      const { address, isNetwork } = await api.listen(target);
+      tell(address, isNetwork, options);
+    }
+  } catch (error) {
+    throw new UnavailableError(`failed to load listeners: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** As dockerd: a host without the group `docker` gets root's socket and a warning; a group that was named must be there. */
+async function socketGroup(path: string, { group, kernel, logger }: ListeningOptions): Promise<number | null> {
+  if (group === '') return null;
+  try {
+    return await groupId(group, kernel);
+  } catch (error) {
+    if (group !== DEFAULT_GROUP) throw error;
+    logger.warn(`could not change group ${path} to ${DEFAULT_GROUP}: ${messageOf(error)}`);
+    return null;
+  }
+}
+
+/** dockerd's words, and its warnings of a network socket that anybody may use. */
+function tell(address: string, isNetwork: boolean, { tls, logger }: ListeningOptions): void {
+  logger.info(`API listen on ${address.replace(/^unix:\/\//, '')}`);
+  if (!isNetwork || tls === 'client-verified') return;
+  logger.warn(
+    'Binding to IP address without --tlsverify is insecure and gives root access on this machine to everyone who has access to your network.',
+    { host: address },
+  );
+  logger.warn(
+    'Binding to an IP address, even on localhost, can also give access to scripts run in a browser. Be safe out there!',
+    { host: address },
+  );
+}
