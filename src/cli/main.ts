@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import { SystemClock } from '../base/clock.ts';
 import { objectOf, parseJson, textOf } from './json.ts';
 
-// Beside the packages and not in /tmp, where somebody else could lay code for root to run.
-enableCompileCache(join(import.meta.dirname, '../../node_modules/.cache/compile'));
+// Beside the packages and not in /tmp, where somebody else could lay code for root to run; not in the bundle, which has
+// next to nothing to win by it.
+if (import.meta.filename.endsWith('.ts')) {
+  enableCompileCache(join(import.meta.dirname, '../../node_modules/.cache/compile'));
+}
 const { runProgram } = await import('./program.ts');
 const manifest = objectOf(parseJson(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')));
 

@@ -90,6 +90,8 @@ describe('./install', () => {
       ]),
     );
     expect(read('/opt/units/docker.service')).toContain('ExecStart=/opt/moored/lib/moored/bin/moored ');
+    expect(read('/opt/units/docker.service')).toContain(' --config-file=/opt/etc/docker/daemon.json');
+    expect(read('/opt/etc/docker/daemon.json')).toBe('{}\n');
     expect(read('/opt/moored/bin/moor')).toContain('exec /opt/moored/lib/moored/bin/node ');
     expect(read('/opt/etc/audit/rules.d/docker.rules')).toContain('-w /opt/etc/docker -p wa');
   });

@@ -91,7 +91,7 @@ describe('units', () => {
 
   test('the service starts without a flag that a file of the administrator could contradict', () => {
     const [command] = matches('systemd/docker.service', /^ExecStart=(.*)$/gm);
-    expect(command).toMatch(/ @LIBDIR@\/src\/service\/main\.js$/);
+    expect(command).toMatch(/ @LIBDIR@\/src\/service\/main\.js@FLAGS@$/);
     expect(text('systemd/docker.service')).not.toMatch(/^(EnvironmentFile|BindsTo|Requires=containerd)/m);
   });
 });
