@@ -132,8 +132,7 @@ export class LinuxDescriptorStream implements DescriptorStream {
 
   #receive(): void {
     for (let chunk = 0; chunk < CHUNKS_A_TURN && this.#isOpen; chunk++) {
-      incoming.writeBigUInt64LE(BigInt(CONTROL_BYTES), 40);
-      const length = recvmsg(this.#fd, incoming, RECEIVE_FLAGS);
+      const length = receiveChunk(this.#fd);
       if (length < 0) {
         const errno = lastErrno();
         if (!isTransient(errno)) this.#end(errnoError('recvmsg', errno));
@@ -209,48 +208,60 @@ function batchOf(queue: readonly Queued[]): number {
   return count;
 }
 
+/**
+ * Where headers are laid out: header at 0, then its iovecs, then its control data. One block each, used by every call of
+ * this file: a block that only the kernel's structures point to would be collected.
+ */
+const VECTORS_AT = 56;
+const CONTROL_AT = VECTORS_AT + 16 * MAX_IOVECS;
+const outgoing = Buffer.alloc(CONTROL_AT + CONTROL_BYTES);
+const incoming = Buffer.alloc(CONTROL_AT + CONTROL_BYTES);
+/** Each chunk is copied out before the next call. */
+const chunkBuffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+
 function sendBatch(fd: number, queue: readonly Queued[], count: number): number {
-  const iovecs = Buffer.alloc(16 * count);
   for (let index = 0; index < count; index++) {
-    const bytes = queue[index]?.bytes ?? Buffer.alloc(0);
-    iovecs.writeBigUInt64LE(koffi.address(bytes), 16 * index);
-    iovecs.writeBigUInt64LE(BigInt(bytes.length), 16 * index + 8);
+    const bytes = queue[index]?.bytes ?? chunkBuffer.subarray(0, 0);
+    outgoing.writeBigUInt64LE(koffi.address(bytes), VECTORS_AT + 16 * index);
+    outgoing.writeBigUInt64LE(BigInt(bytes.length), VECTORS_AT + 16 * index + 8);
   }
-  const header = Buffer.alloc(56);
-  header.writeBigUInt64LE(koffi.address(iovecs), 16);
-  header.writeBigUInt64LE(BigInt(count), 24);
   const fds = queue[0]?.fds ?? [];
-  const control = Buffer.alloc(fds.length === 0 ? 0 : 16 + ((4 * fds.length + 7) & ~7));
+  const controlLength = fds.length === 0 ? 0 : 16 + ((4 * fds.length + 7) & ~7);
+  layOutHeader(outgoing, count, controlLength);
   if (fds.length > 0) {
-    control.writeBigUInt64LE(BigInt(16 + 4 * fds.length), 0);
-    control.writeInt32LE(SOL_SOCKET, 8);
-    control.writeInt32LE(SCM_RIGHTS, 12);
-    fds.forEach((descriptor, index) => control.writeInt32LE(descriptor, 16 + 4 * index));
-    header.writeBigUInt64LE(koffi.address(control), 32);
-    header.writeBigUInt64LE(BigInt(control.length), 40);
+    outgoing.writeBigUInt64LE(BigInt(16 + 4 * fds.length), CONTROL_AT);
+    outgoing.writeInt32LE(SOL_SOCKET, CONTROL_AT + 8);
+    outgoing.writeInt32LE(SCM_RIGHTS, CONTROL_AT + 12);
+    fds.forEach((descriptor, index) => outgoing.writeInt32LE(descriptor, CONTROL_AT + 16 + 4 * index));
   }
-  return sendmsg(fd, header, SEND_FLAGS);
+  return sendmsg(fd, outgoing, SEND_FLAGS);
 }
 
-/** Shared by all streams: each chunk is copied out before the next call. */
-const chunkBuffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-const controlBuffer = Buffer.alloc(CONTROL_BYTES);
-const chunkVector = Buffer.alloc(16);
-const incoming = Buffer.alloc(56);
-chunkVector.writeBigUInt64LE(koffi.address(chunkBuffer), 0);
-chunkVector.writeBigUInt64LE(BigInt(CHUNK_BYTES), 8);
-incoming.writeBigUInt64LE(koffi.address(chunkVector), 16);
-incoming.writeBigUInt64LE(1n, 24);
-incoming.writeBigUInt64LE(koffi.address(controlBuffer), 32);
+function receiveChunk(fd: number): number {
+  incoming.writeBigUInt64LE(koffi.address(chunkBuffer), VECTORS_AT);
+  incoming.writeBigUInt64LE(BigInt(CHUNK_BYTES), VECTORS_AT + 8);
+  layOutHeader(incoming, 1, CONTROL_BYTES);
+  return recvmsg(fd, incoming, RECEIVE_FLAGS);
+}
+
+function layOutHeader(area: Buffer, iovecs: number, controlLength: number): void {
+  const base = koffi.address(area);
+  area.fill(0, 0, VECTORS_AT);
+  area.writeBigUInt64LE(base + BigInt(VECTORS_AT), 16);
+  area.writeBigUInt64LE(BigInt(iovecs), 24);
+  if (controlLength === 0) return;
+  area.writeBigUInt64LE(base + BigInt(CONTROL_AT), 32);
+  area.writeBigUInt64LE(BigInt(controlLength), 40);
+}
 
 function receivedFds(): number[] {
   const fds: number[] = [];
-  const length = Number(incoming.readBigUInt64LE(40));
-  for (let at = 0; at + 16 <= length;) {
-    const size = Number(controlBuffer.readBigUInt64LE(at));
+  const end = CONTROL_AT + Number(incoming.readBigUInt64LE(40));
+  for (let at = CONTROL_AT; at + 16 <= end;) {
+    const size = Number(incoming.readBigUInt64LE(at));
     if (size < 16) break;
-    if (controlBuffer.readInt32LE(at + 8) === SOL_SOCKET && controlBuffer.readInt32LE(at + 12) === SCM_RIGHTS) {
-      for (let fd = at + 16; fd + 4 <= at + size; fd += 4) fds.push(controlBuffer.readInt32LE(fd));
+    if (incoming.readInt32LE(at + 8) === SOL_SOCKET && incoming.readInt32LE(at + 12) === SCM_RIGHTS) {
+      for (let fd = at + 16; fd + 4 <= at + size; fd += 4) fds.push(incoming.readInt32LE(fd));
     }
     at += (size + 7) & ~7;
   }
