@@ -7,6 +7,7 @@ import type { SandboxRequest } from '../network/types.ts';
 import type { Platform } from '../oci/image-spec.ts';
 import { withinHostLimits } from './host-limits.ts';
 import { hasHealthcheck, withImageDefaults } from './image-defaults.ts';
+import { logWarnings } from './logs.ts';
 import { planMounts } from './mounts.ts';
 import { inventName, parseName } from './names.ts';
 import {
@@ -132,7 +133,7 @@ function decide(
       ipcMode: host.ipcMode ?? { kind: options.defaultIpcMode },
       cgroupnsMode: host.cgroupnsMode ?? { kind: host.privileged ? 'host' : options.defaultCgroupnsMode },
     },
-    warnings: [...limited.warnings, ...warningsOf(room, spec, image)],
+    warnings: [...limited.warnings, ...warningsOf(room, spec, image), ...logWarnings(room, logDriver, host.logOptions)],
   };
 }
 

@@ -1,4 +1,4 @@
-import type { LogDriver, ReadableLogDriver } from '../logging/driver.ts';
+import type { JournalEntry, JournalLogDriver, LogDriver, ReadableLogDriver } from '../logging/driver.ts';
 import type { Task } from '../runtime/monitor.ts';
 import type { Container } from './container.ts';
 import { logReadingUnsupported } from './errors.ts';
@@ -40,6 +40,29 @@ export function boundLog(room: Room, container: Container, task: Task): Disposab
   });
 }
 
+/** What the monitor is to write beside each line in the journal; null with other log drivers. */
+export function journalEntryOf(room: Room, container: Container): JournalEntry | null {
+  const { id, name, document } = container;
+  const driver = logDriverNamed(room, document.logDriver);
+  if (!writesJournal(driver)) return null;
+  const { spec, imageId, path, args } = document;
+  const { image: imageName, labels, env } = spec;
+  return driver.journalEntry(
+    { id, name, imageId, imageName, command: [path, ...args], labels, env },
+    document.logOptions,
+  );
+}
+
+/** What of a container's log options has no effect on this host. */
+export function logWarnings(
+  room: Room,
+  driverName: string,
+  options: Readonly<Record<string, string>>,
+): readonly string[] {
+  const driver = logDriverNamed(room, driverName);
+  return writesJournal(driver) ? driver.warnings(options) : [];
+}
+
 function readableDriver(room: Room, container: Container): ReadableLogDriver {
   const driver = logDriverNamed(room, container.document.logDriver);
   if (!isReadable(driver) || container.logPath === null) throw logReadingUnsupported();
@@ -48,6 +71,10 @@ function readableDriver(room: Room, container: Container): ReadableLogDriver {
 
 function isReadable(driver: LogDriver): driver is ReadableLogDriver {
   return 'read' in driver;
+}
+
+function writesJournal(driver: LogDriver): driver is JournalLogDriver {
+  return 'journalEntry' in driver;
 }
 
 function logOf(container: Container): { readonly containerId: Container['id']; readonly path: string } {

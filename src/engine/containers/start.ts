@@ -7,6 +7,7 @@ import type { AttachSession, Task } from '../runtime/monitor.ts';
 import type { Container } from './container.ts';
 import { sandboxRequestOf } from './create.ts';
 import { markedForRemoval } from './errors.ts';
+import { journalEntryOf } from './logs.ts';
 import { lendsShm, prepareBundle } from './prepare.ts';
 import { removeNow } from './removal.ts';
 import { publish, publishVolumes, runtimeNamed, type Room } from './room.ts';
@@ -69,6 +70,7 @@ async function setUp(room: Room, container: Container, undo: Undo): Promise<void
     runtime,
     bundlePath: paths.bundle,
     logPath: container.logPath,
+    journal: journalEntryOf(room, container),
     terminal,
     stdin: openStdin,
     keepStdinOpen: openStdin && !stdinOnce,

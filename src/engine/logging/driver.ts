@@ -67,3 +67,35 @@ export interface ReadableLogDriver extends LogDriver {
   /** Rotates when the file is over its bound; `reopen` asks the monitor to open the file anew. */
   rotate(log: ContainerLog, options: Readonly<Record<string, string>>, reopen: () => Promise<void>): Promise<void>;
 }
+
+/** A container as its log tells of it. */
+export interface LoggedContainer {
+  readonly id: string;
+  /** Without the slash. */
+  readonly name: string;
+  /** `sha256:…` */
+  readonly imageId: string;
+  /** As the user named it. */
+  readonly imageName: string;
+  readonly command: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly env: readonly string[];
+}
+
+/** What the monitor puts beside each line in the journal. */
+export interface JournalEntry {
+  /** CONTAINER_NAME */
+  readonly name: string;
+  /** CONTAINER_TAG and SYSLOG_IDENTIFIER */
+  readonly tag: string;
+  /** More fields, by their names in the journal. */
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** Optional ability: the monitor writes each line to the journal as well. */
+export interface JournalLogDriver extends ReadableLogDriver {
+  /** For one start of a container. UnavailableError where there is no journal. */
+  journalEntry(container: LoggedContainer, options: Readonly<Record<string, string>>): JournalEntry;
+  /** What of the options has no effect on this host. */
+  warnings(options: Readonly<Record<string, string>>): readonly string[];
+}

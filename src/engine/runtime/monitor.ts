@@ -21,6 +21,16 @@ import type { ProcessSpec } from '../oci/runtime-spec.ts';
 import type { OciRuntime } from './runtime.ts';
 import type { OutputSink } from '../oci/streams.ts';
 
+/** What is put beside each line in the journal. */
+export interface JournalFields {
+  /** CONTAINER_NAME */
+  readonly name: string;
+  /** CONTAINER_TAG and SYSLOG_IDENTIFIER */
+  readonly tag: string;
+  /** More, for a monitor that can: see `canWriteFields` of its implementation. */
+  readonly fields: Readonly<Record<string, string>>;
+}
+
 export interface TaskRequest {
   readonly containerId: ContainerId;
   readonly runtime: OciRuntime;
@@ -28,6 +38,8 @@ export interface TaskRequest {
   readonly bundlePath: string;
   /** File the monitor writes the log to (conmon's k8s-file format), or null for no log. */
   readonly logPath: string | null;
+  /** Beside the log, each line also goes to the journal, with these fields; absent or null: it does not. */
+  readonly journal?: JournalFields | null;
   readonly terminal: boolean;
   readonly stdin: boolean;
   /** Keep the process's stdin open when an attached client goes (`OpenStdin` without `StdinOnce`). */

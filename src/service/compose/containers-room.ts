@@ -10,23 +10,28 @@ import type { Images } from '../../engine/images/types.ts';
 import { LinuxFiles } from '../../engine/kernel/linux/files.ts';
 import type { LogDriver } from '../../engine/logging/driver.ts';
 import { jsonFileLogDriver } from '../../engine/logging/json-file/driver.ts';
+import { createJournaldLogDriver } from '../../engine/logging/journald/driver.ts';
 import { noneLogDriver } from '../../engine/logging/none/driver.ts';
 import type { Networks } from '../../engine/network/types.ts';
 import type { CgroupHost } from '../../engine/runtime/cgroups.ts';
 import type { RuntimeChoice } from '../../engine/runtime/choice.ts';
+import { knowsLogLabels } from '../../engine/runtime/conmon/command.ts';
 import type { Monitor } from '../../engine/runtime/monitor.ts';
 import { createSeccomp } from '../../engine/runtime/seccomp/index.ts';
 import type { StorageDriver } from '../../engine/storage/driver.ts';
 import type { SystemInfo } from '../../engine/system/types.ts';
 import type { Volumes } from '../../engine/volumes/driver.ts';
 import { cgroupDriverOf, defaultModesOf, hostPlatform, capabilityMask, ulimitsOf } from './engine-options.ts';
-import { initProgram } from './programs.ts';
+import { initProgram, requiredProgram } from './programs.ts';
 import type { Ground } from './rooms.ts';
 
 const DEFAULT_CGROUP_PARENTS = { cgroupfs: '/docker', systemd: 'docker.slice' } as const;
 
 /** Every way to keep logs. */
-export const LOG_DRIVERS: readonly LogDriver[] = [jsonFileLogDriver, noneLogDriver];
+export function openLogDrivers(): readonly LogDriver[] {
+  const writesFields = knowsLogLabels(requiredProgram('conmon'));
+  return [jsonFileLogDriver, createJournaldLogDriver({ file: jsonFileLogDriver, writesFields }), noneLogDriver];
+}
 
 /** The rooms below containers. */
 export interface LowerRooms {
@@ -43,7 +48,7 @@ export interface LowerRooms {
 /** Opens the containers room; `recover` comes later, when its fronts' neighbours are in place. */
 export function openContainers(ground: Ground, rooms: LowerRooms): EngineContainers {
   const { config, kernel, clock, events, logger, database, dataRoot, execRoot } = ground;
-  const logDrivers = new Map(LOG_DRIVERS.map((driver) => [driver.name, driver]));
+  const logDrivers = new Map(openLogDrivers().map((driver) => [driver.name, driver]));
   const defaultLogDriver = logDrivers.get(config.get('log-driver'));
   if (defaultLogDriver === undefined) {
     throw new InvalidArgumentError(`logger: no log driver named '${config.get('log-driver')}' is registered`);

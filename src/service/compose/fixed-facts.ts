@@ -5,7 +5,7 @@ import type { RuntimeChoice } from '../../engine/runtime/choice.ts';
 import type { StorageDriver } from '../../engine/storage/driver.ts';
 import type { FactSources } from '../../engine/system/facts.ts';
 import { cgroupDriverOf, proxiesOf } from './engine-options.ts';
-import { LOG_DRIVERS } from './containers-room.ts';
+import { openLogDrivers } from './containers-room.ts';
 import { initProgram } from './programs.ts';
 import type { Ground } from './rooms.ts';
 
@@ -29,7 +29,7 @@ export function fixedFacts(
     dataRoot,
     debug: config.get('debug'),
     logDriver: config.get('log-driver'),
-    logDrivers: LOG_DRIVERS.map(({ name }) => name),
+    logDrivers: openLogDrivers().map(({ name }) => name),
     cgroupDriver: cgroupDriverOf(config, cgroups.version),
     cgroupVersion: cgroups.version,
     defaultRuntime: runtime.defaultName,

@@ -1,4 +1,6 @@
-/** conmon's command line; pure. */
+/** conmon's command line. */
+import { readFileSync } from 'node:fs';
+import type { JournalFields } from '../monitor.ts';
 import type { OciRuntime } from '../runtime.ts';
 
 /** What differs between a container's monitor and an exec's. */
@@ -14,6 +16,7 @@ export interface MonitorCommand {
   readonly runPath: string;
   readonly exitsPath: string | null;
   readonly logPath: string | null;
+  readonly journal?: JournalFields | null;
   readonly terminal: boolean;
   readonly stdin: boolean;
   readonly keepStdinOpen: boolean;
@@ -40,6 +43,7 @@ export function conmonArguments(command: MonitorCommand): [string, ...string[]] 
     '--full-attach',
     `--socket-dir-path=${command.runPath}`,
     `--log-path=${command.logPath === null ? 'none' : `k8s-file:${command.logPath}`}`,
+    ...journalArguments(command.journal ?? null),
     '--log-level=warn',
     // A log is as durable as any file a container writes; an fsync at each exit is not worth its milliseconds.
     '--no-sync-log',
@@ -55,4 +59,21 @@ export function conmonArguments(command: MonitorCommand): [string, ...string[]] 
     ...(exec === null ? [] : ['--exec', `--exec-process-spec=${exec.processPath}`]),
     ...(exec?.attachFirst === true ? ['--exec-attach'] : []),
   ];
+}
+
+/** True when this conmon can put fields of ours into the journal; an older one ends at the unknown option. */
+export function knowsLogLabels(conmonPath: string): boolean {
+  try {
+    return readFileSync(conmonPath).includes('log-label');
+  } catch {
+    return false;
+  }
+}
+
+/** It sets CONTAINER_ID, CONTAINER_ID_FULL, PRIORITY and CONTAINER_PARTIAL_MESSAGE by itself. */
+function journalArguments(journal: JournalFields | null): readonly string[] {
+  if (journal === null) return [];
+  const { name, tag, fields } = journal;
+  const labels = Object.entries(fields).map(([field, value]) => `--log-label=${field}=${value}`);
+  return ['--log-path=journald', `--name=${name}`, `--log-tag=${tag}`, ...labels];
 }

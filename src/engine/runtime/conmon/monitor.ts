@@ -63,7 +63,7 @@ export class ConmonMonitor implements Monitor, Disposable {
   }
 
   create(request: TaskRequest): Promise<Task> {
-    const { containerId, runtime, bundlePath, logPath, terminal, stdin, keepStdinOpen, signal } = request;
+    const { containerId, runtime, bundlePath, logPath, journal, terminal, stdin, keepStdinOpen, signal } = request;
     signal?.throwIfAborted();
     return Undo.guard(async (undo) => {
       const nature: TaskNature = { terminal, stdin, keepStdinOpen };
@@ -84,6 +84,7 @@ export class ConmonMonitor implements Monitor, Disposable {
         runPath: directory.path,
         exitsPath: this.#exits.path,
         logPath,
+        journal: journal ?? null,
         ...nature,
         exec: null,
       });
