@@ -3,6 +3,7 @@
  * or an address exists on this host is found out by whoever uses it.
  */
 import { BlockList, isIP, isIPv4 } from 'node:net';
+import { checkCron } from './cron-text.ts';
 import type { OptionDefinition, OptionFlag, OptionValue } from './options.ts';
 
 /** dockerd checks these while it parses its flags, the others once all is merged; the texts differ. */
@@ -117,6 +118,7 @@ const TEXT_CHECKS: Partial<Record<OptionFlag, (text: string) => string | null>> 
   ip: isAddress,
   label: (text) => (/^[^=]+=/s.test(text) ? null : `bad attribute format: ${text}`),
   'prune-filter': checkPruneFilter,
+  'prune-schedule': checkCron,
   'registry-mirror': checkMirror,
   'storage-driver': checkStorageDriver,
   'storage-opt': (text) => (/^[^=]+=/s.test(text) ? null : `Unable to parse key/value option: ${text}`),
