@@ -1,6 +1,6 @@
 /** Before the system tests: what `./install` lays down, in a folder of its own, for {@link SystemRig}; once a run. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { INSTALLED_TREE_VARIABLE, SystemRig } from './system-rig.ts';
 
@@ -8,7 +8,7 @@ const PROJECT = new URL('../..', import.meta.url).pathname;
 
 /** Returns what takes the tree away again. Does nothing where no rig can be had. */
 export default function makeInstalledTree(): (() => void) | undefined {
-  if (SystemRig.obstacle() !== null || !existsSync(join(PROJECT, 'install'))) return undefined;
+  if (SystemRig.obstacle() !== null) return undefined;
   const tree = mkdtempSync('/var/tmp/moored-installed-');
   // An overlay refuses a lower layer that lies inside another: the machine's root is one.
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'moored-installed', tree]);
