@@ -42,6 +42,8 @@ export function formatOrigin({ layer, file, line, variable }: Origin): string {
 /** Something wrong with the configuration. */
 export interface ConfigProblem {
   readonly severity: 'error' | 'warning';
+  /** A stable word where the kind of problem has one: those of sysconfig/problems.ts. */
+  readonly code?: string;
   readonly file: string | null;
   readonly line: number | null;
   /** Key, flag or variable that it is about; empty when it is about a file as a whole. */

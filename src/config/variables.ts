@@ -64,7 +64,8 @@ export function readVariables(files: ConfigFiles, path: string, environment: Env
       return value === undefined ? null : { name, value, file: null, line: null };
     },
     ownEnvironment: Object.fromEntries(Object.entries(environment).filter(([name]) => !inFile.has(name))),
-    problems: (sysconfig?.problems ?? []).map(({ severity, line, key, text, cure }) => ({
+    problems: (sysconfig?.problems ?? []).map(({ code, severity, line, key, text, cure }) => ({
+      code,
       severity,
       file: path,
       line,
