@@ -120,18 +120,19 @@ export function parseFileValue(option: OptionDefinition, key: string, value: unk
     case 'list':
       if (key === 'default-address-pools') return poolsOf(value, mismatch);
       if (!Array.isArray(value)) throw mismatch('[]string');
-      if (!value.every((item) => typeof item === 'string')) throw mismatchOf(value, key);
-      return value;
+      for (const item of value as readonly unknown[]) {
+        if (typeof item !== 'string') throw mismatchOf(item, key, 'string');
+      }
+      return value as readonly string[];
     case 'map':
       return mapOf(key, value, mismatch);
   }
 }
 
-/** The first entry that is no text, as Go names it. */
-function mismatchOf(values: readonly unknown[], key: string): InvalidArgumentError {
-  const first = values.find((item) => typeof item !== 'string');
+/** An entry that is not what it must be, as Go names it. */
+function mismatchOf(entry: unknown, key: string, wanted: string): InvalidArgumentError {
   return new InvalidArgumentError(
-    `json: cannot unmarshal ${jsonKind(first)} into Go struct field Config.${key} of type string`,
+    `json: cannot unmarshal ${jsonKind(entry)} into Go struct field Config.${key} of type ${wanted}`,
   );
 }
 
@@ -140,6 +141,13 @@ function jsonKind(value: unknown): string {
   if (typeof value === 'boolean') return 'bool';
   return typeof value;
 }
+
+/** What Go wants in a map; text in others. */
+const ENTRY_TYPES: Readonly<Record<string, string>> = {
+  features: 'bool',
+  runtimes: 'types.Runtime',
+  'default-ulimits': 'units.Ulimit',
+};
 
 /** `runtimes`, `log-opts`, `features` and `default-ulimits` as flat text maps: the flag's own form of them. */
 function mapOf(
@@ -152,7 +160,7 @@ function mapOf(
     Object.entries(value as Record<string, unknown>).map(([name, entry]): [string, string] => {
       const text = entryText(key, entry);
       if (text !== null) return [name, text];
-      throw mismatchOf([entry], key);
+      throw mismatchOf(entry, key, ENTRY_TYPES[key] ?? 'string');
     }),
   );
 }

@@ -1,10 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/config/config.ts';
 import { formatOrigin } from '../../../src/config/origin.ts';
-import type { OptionFlag } from '../../../src/config/options.ts';
 import { load, memoryFiles, sourcesOf, SYSCONFIG, type Given } from './sources.ts';
-
-const originOf = (given: Given, flag: OptionFlag): string => formatOrigin(load(given).originOf(flag));
 
 describe('layers', () => {
   const all: Given = {
