@@ -60,8 +60,9 @@ export function createSystemFacts(sources: FactSources): SystemFacts {
 
 async function osRelease(): Promise<{ readonly name: string; readonly version: string }> {
   // Loaded with the first `docker info`: nothing at start-up needs it.
-  const { parse } = await import('ini');
-  const values = parse(await readText('/etc/os-release')) as Readonly<Record<string, string | undefined>>;
+  // By its default export, the only one that a bundled CommonJS package has.
+  const { default: ini } = await import('ini');
+  const values = ini.parse(await readText('/etc/os-release')) as Readonly<Record<string, string | undefined>>;
   return { name: values['PRETTY_NAME'] ?? 'Linux', version: values['VERSION_ID'] ?? '' };
 }
 
