@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 
@@ -12,6 +13,8 @@ if (verb === 'sysconfig') {
   const { runSysconfigMerge } = await import('../config/sysconfig.ts');
   process.exitCode = runSysconfigMerge(words);
 } else {
+  // The name that ps and systemctl show; Node calls its first thread MainThread. The command line stays as it is.
+  writeFileSync('/proc/self/comm', 'moored');
   const { runDaemon } = await import('./daemon.ts');
   process.exitCode = await runDaemon(process.argv.slice(2));
 }
