@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { MessageChannel } from 'node:worker_threads';
-import { messageOf } from '../base/errors.ts';
-import { loadConfig, type Config } from '../config/config.ts';
-import { PrintAndExit } from '../config/help.ts';
+import { configure } from '../config/command.ts';
+import type { Config } from '../config/config.ts';
 import { takeInheritedSockets } from './activation.ts';
 import { createLinuxKernel, SystemClock } from './compose/ground.ts';
 import { live } from './life.ts';
@@ -13,22 +12,13 @@ import { feedWatchdog } from './watchdog.ts';
 /** Runs the daemon until it is told to end; returns the exit code. */
 export async function runDaemon(argv: readonly string[]): Promise<number> {
   const version = engineVersion();
-  let config: Config;
-  try {
-    config = loadConfig({ argv, environment: process.env, version });
-  } catch (error) {
-    if (error instanceof PrintAndExit) {
-      process.stdout.write(error.message);
-      return 0;
-    }
-    process.stderr.write(`${messageOf(error)}\n`);
-    return 1;
+  const configured = configure({ argv, environment: process.env, version });
+  if ('exitCode' in configured) {
+    process.stdout.write(configured.stdout);
+    process.stderr.write(configured.stderr);
+    return configured.exitCode;
   }
-  if (config.validateOnly) {
-    process.stderr.write('configuration OK\n');
-    return 0;
-  }
-  return serve(config, version);
+  return serve(configured, version);
 }
 
 /** Takes over what the service manager passed on, and lives. */
