@@ -18,6 +18,8 @@ import type { ConnectStream } from './transport.ts';
 import { Tree } from './tree.ts';
 
 export type { LogControl, LogLevel } from './log-control.ts';
+export { JobRegistry } from './job-registry.ts';
+export { mirrorContainers } from './objects/container.ts';
 export type { Descriptors } from './descriptors.ts';
 export type { ConnectStream } from './transport.ts';
 
@@ -31,6 +33,8 @@ export interface BusOptions {
   readonly logControl: LogControl;
   /** The system bus; DBUS_SYSTEM_BUS_ADDRESS of the daemon's environment. */
   readonly address?: string | undefined;
+  /** Puts the engine's objects into the tree, before anybody can see it; what it returns is disposed of at the end. */
+  readonly objects?: (tree: ObjectTree) => readonly Disposable[];
 }
 
 /** The front at work. */
@@ -52,15 +56,21 @@ export async function startBus(options: BusOptions): Promise<BusFront> {
   const closeFd = (fd: number): void => descriptors.close(fd);
   const dispatcher = new Dispatcher({ tree, polkit: new Polkit(logger), logger, closeFd });
   tree.add(logControlObject(logControl));
+  using objects = new DisposableStack();
+  for (const object of options.objects?.(tree) ?? []) objects.use(object);
   const address = options.address ?? SYSTEM_BUS_ADDRESS;
   const session = new Session({ clock, logger, connect, address, closeFd, dispatcher, tree });
   await session.start();
+  const mirrored = objects.move();
   return {
     tree,
     get busyCount() {
       return dispatcher.callCount;
     },
     connection: () => session.connection,
-    close: () => session.close(),
+    async close() {
+      await session.close();
+      mirrored.dispose();
+    },
   };
 }

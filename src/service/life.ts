@@ -11,6 +11,7 @@ import type { Kernel } from '../engine/kernel/kernel.ts';
 import type { InheritedSocket } from './activation.ts';
 import { keepAutostartFlag } from './autostart.ts';
 import { compose, type Daemon } from './compose.ts';
+import { openBus } from './compose/bus.ts';
 import { parseHosts, planListening, type ListenPlan } from './hosts.ts';
 import { watchIdleness } from './idle.ts';
 import { listenOnAll } from './listening.ts';
@@ -78,7 +79,7 @@ async function start({ config, logger, version, kernel, clock, notifier }: Surro
 
 /** Listens and serves until the end is asked for. */
 async function work(
-  { config, logger, kernel, clock, notifier, inherited }: Surroundings,
+  { config, version, logger, logControl, kernel, clock, notifier, inherited }: Surroundings,
   daemon: Daemon,
   { listen, tls }: ReturnType<typeof planFor>,
   signals: Signals,
@@ -91,6 +92,14 @@ async function work(
   await listenOnAll(daemon.api, { plan: listen, group: config.get('group'), tls: protection, logger, kernel });
   using _status = followStatus({ events, clock, notifier, counts: () => daemon.containers.counts() });
   using _idle = idleExit(config, daemon, clock, logger, inherited.length > 0, signals);
+  await using _bus = await openBus({
+    engine: daemon.engine,
+    clock,
+    logger,
+    logControl,
+    version,
+    address: process.env['DBUS_SYSTEM_BUS_ADDRESS'] ?? null,
+  });
   logger.info('Daemon has completed initialization', { message: 'ready' });
   await signals.ended;
 }

@@ -33,19 +33,29 @@ export class TestEngine implements AsyncDisposable {
   readonly bridge: string;
   readonly subnetPrefix: string;
   readonly #flags: readonly string[];
+  readonly #busAddress: string;
   #process: ChildProcess | null = null;
 
-  private constructor(flags: readonly string[]) {
+  private constructor(flags: readonly string[], busAddress: string | null) {
     this.root = mkdtempSync(join(tmpdir(), 'mt-'));
     this.socketPath = join(this.root, 'd.sock');
     const tag = randomBytes(3);
     this.bridge = `mt${tag.toString('hex')}`;
     this.subnetPrefix = `10.${String(100 + ((tag[0] ?? 0) % 100))}.${String(tag[1] ?? 0)}`;
     this.#flags = flags;
+    // Never the host's own bus: no test may take its name there.
+    this.#busAddress = busAddress ?? `unix:path=${join(this.root, 'no-bus')}`;
   }
 
   static async start(...flags: readonly string[]): Promise<TestEngine> {
-    const engine = new TestEngine(flags);
+    const engine = new TestEngine(flags, null);
+    await engine.boot();
+    return engine;
+  }
+
+  /** One that is also on a bus of the test's own. */
+  static async startOnBus(busAddress: string, ...flags: readonly string[]): Promise<TestEngine> {
+    const engine = new TestEngine(flags, busAddress);
     await engine.boot();
     return engine;
   }
@@ -63,7 +73,8 @@ export class TestEngine implements AsyncDisposable {
   /** Starts the daemon (again) and waits until its socket answers. */
   async boot(): Promise<void> {
     const log = openSync(join(this.root, 'log'), 'a');
-    const child = spawn(MOORED, [...this.#arguments()], { stdio: ['ignore', log, log] });
+    const env = { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: this.#busAddress };
+    const child = spawn(MOORED, [...this.#arguments()], { stdio: ['ignore', log, log], env });
     closeSync(log);
     this.#process = child;
     const ended = once(child, 'exit');
