@@ -13,8 +13,8 @@ import type { Volumes } from './volumes/driver.ts';
 export interface Engine {
   readonly containers: Containers;
   readonly images: Images;
-  readonly networks: Pick<Networks, 'list' | 'get'>;
-  readonly volumes: Pick<Volumes, 'list' | 'get' | 'create' | 'remove' | 'usersOf' | 'usage'>;
+  readonly networks: Pick<Networks, 'list' | 'get' | 'remove'>;
+  readonly volumes: Pick<Volumes, 'list' | 'get' | 'create' | 'remove' | 'usersOf' | 'usage' | 'export' | 'import'>;
   readonly events: Pick<Events, 'subscribe' | 'listen' | 'followerCount'>;
   readonly prune: Prune;
   readonly system: SystemFacts;

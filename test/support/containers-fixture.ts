@@ -36,6 +36,7 @@ import type { Volumes } from '../../src/engine/volumes/driver.ts';
 import { createVolumes } from '../../src/engine/volumes/index.ts';
 import { LocalVolumeDriver } from '../../src/engine/volumes/local/driver.ts';
 import { exampleSpec, type SpecChange } from './container-spec.ts';
+import { emptyContents } from './empty-contents.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeKernel } from './fake-kernel.ts';
 import { CallScript, FakeMonitor, FakeRuntime } from './fake-monitor.ts';
@@ -74,6 +75,8 @@ export function exampleOptions(root: string, change: Partial<ContainersOptions> 
     defaultUlimits: [],
     initPath: null,
     initByDefault: false,
+    noNewPrivilegesByDefault: false,
+    defaultStopTimeoutSeconds: 10,
     dns: ['192.0.2.53'],
     dnsSearch: [],
     dnsOptions: [],
@@ -170,7 +173,7 @@ export class ContainersFixture implements AsyncDisposable {
       clock: this.clock,
       events: { publish },
       drivers: new Map([['local', new LocalVolumeDriver(join(this.root, 'volumes'))]]),
-      contents: { measure: async () => 0 },
+      contents: emptyContents,
     });
     this.room = this.#make();
   }

@@ -1,7 +1,14 @@
 /** An engine in memory for the fronts: the facade's verbs with Docker's texts, no disk, no kernel. */
+import { Readable } from 'node:stream';
 import { BoundedQueue } from '../../src/base/bounded-queue.ts';
 import type { Clock, Timestamp } from '../../src/base/clock.ts';
-import { ConflictError, InvalidArgumentError, NotFoundError, UnauthorizedError } from '../../src/base/errors.ts';
+import {
+  ConflictError,
+  ForbiddenError,
+  InvalidArgumentError,
+  NotFoundError,
+  UnauthorizedError,
+} from '../../src/base/errors.ts';
 import type { EndpointId, NetworkId } from '../../src/base/ids.ts';
 import type { Engine, EngineEvent, ImageView, NetworkView, SystemInfo, VolumeRecord } from '../../src/engine/index.ts';
 import { createPrune } from '../../src/engine/prune/index.ts';
@@ -182,6 +189,11 @@ function fakeNetworks(clock: Clock): Engine['networks'] {
   const networks = ['bridge', 'host', 'none'].map((name, i) => network(name, String(i + 1).repeat(64), clock.now()));
   return {
     list: () => networks,
+    remove: async (ref) => {
+      throw new ForbiddenError(
+        `${networks.find(({ id }) => id === ref)?.name ?? ref} is a pre-defined network and cannot be removed`,
+      );
+    },
     get: (ref) => {
       const found = networks.find(({ id, name }) => name === ref || id.startsWith(ref));
       if (found === undefined) throw new NotFoundError(`network ${ref} not found`);
@@ -236,6 +248,16 @@ function fakeVolumes(clock: Clock): Engine['volumes'] {
     get,
     list: () => [...volumes.values()],
     usersOf: () => [],
+    export: (name) => Readable.from([Buffer.from(`tar of ${get(name).name}`)], { objectMode: false }),
+    import: async (name, tar, { force, signal, progress }) => {
+      if (get(name).name === 'used' && !force) throw new ConflictError('import into used: volume is in use - [cc]');
+      let done = 0;
+      for await (const chunk of tar as AsyncIterable<Buffer>) {
+        signal.throwIfAborted();
+        done += chunk.length;
+        progress({ phase: 'receiving', done, total: 0 });
+      }
+    },
     usage: async (name) => (get(name).name === '' ? 0 : 4096),
     create: async ({ name, driver, labels, options, anonymous }) => {
       const key = name ?? 'f'.repeat(64);

@@ -1,4 +1,3 @@
-import { ForbiddenError, NotImplementedError } from '../../base/errors.ts';
 import { param, type Context } from '../context.ts';
 import { Filters } from '../filters/filters.ts';
 import type { NetworkView } from '../../engine/index.ts';
@@ -44,11 +43,9 @@ function inspect(context: Context): void {
   reply.json(200, networkDocument(network, { version, containers: engine.containers }));
 }
 
-/** Only the predefined networks exist, and those stay. */
-function remove(context: Context): void {
-  const { name } = context.engine.networks.get(param(context, 'id'));
-  if (PREDEFINED.has(name)) throw new ForbiddenError(`${name} is a pre-defined network and cannot be removed`);
-  throw new NotImplementedError('removing networks is not supported by this version of moored');
+async function remove(context: Context): Promise<void> {
+  await context.engine.networks.remove(param(context, 'id'));
+  context.reply.send(204);
 }
 
 /** Takes no predefined network away; there are no others. */

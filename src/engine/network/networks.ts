@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
-import { InternalError } from '../../base/errors.ts';
+import { ForbiddenError, InternalError, NotImplementedError } from '../../base/errors.ts';
 import { newId, shortId, SHORT_ID_LENGTH } from '../../base/ids.ts';
 import type { ContainerId, EndpointId } from '../../base/ids.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -18,7 +18,7 @@ import { macAddressOf, parseMac } from './naming.ts';
 import { allBindings } from './port-publisher.ts';
 import type { PortPublisher } from './port-publisher.ts';
 import { defaultGatewayOf } from './pools.ts';
-import { DEFAULT_NETWORK_NAME, defaultBridge, plainNetwork } from './predefined.ts';
+import { DEFAULT_NETWORK_NAME, defaultBridge, isPredefined, plainNetwork } from './predefined.ts';
 import type { DefaultBridgeWish } from './predefined.ts';
 import type { NetworkRegistry } from './registry.ts';
 import { checkRequest } from './request-rules.ts';
@@ -94,6 +94,12 @@ export class EngineNetworks implements Networks {
     return this.#viewOf(this.#parts.registry.get(ref));
   }
 
+  async remove(ref: string): Promise<void> {
+    const { name } = this.get(ref);
+    if (isPredefined(name)) throw new ForbiddenError(`${name} is a pre-defined network and cannot be removed`);
+    throw new NotImplementedError('removing networks is not supported by this version of moored');
+  }
+
   validate(request: Omit<SandboxRequest, 'containerId'>): void {
     checkRequest(request);
   }
@@ -137,6 +143,13 @@ export class EngineNetworks implements Networks {
     const failures = await undo.rollBack();
     this.#tell('disconnect', containerId, endpoints);
     if (failures.length > 0) throw failures[0];
+  }
+
+  async reassert(): Promise<void> {
+    const { registry, firewall } = this.#parts;
+    this.#allowForwarding();
+    await firewall.reassert();
+    for (const network of registry.list()) await this.#driverOf(network).createNetwork(network);
   }
 
   async shutDown(): Promise<void> {

@@ -120,6 +120,11 @@ export interface Networks {
   /** By id, unique id prefix or name. NotFoundError `network x not found`; InvalidArgumentError when ambiguous. */
   get(ref: string): NetworkView;
   /**
+   * ForbiddenError `x is a pre-defined network and cannot be removed`; NotImplementedError for others, which this version
+   * cannot make either.
+   */
+  remove(ref: string): Promise<void>;
+  /**
    * Checks addresses, ports and sysctls before a container is created: InvalidArgumentError, NotImplementedError. Whether a
    * network exists is only asked by `setUp`: clients take a 404 of create for a missing image and start a pull.
    */
@@ -135,6 +140,11 @@ export interface Networks {
    * failure is thrown at the end. Publishes `network disconnect`.
    */
   tearDown(containerId: ContainerId, sandbox: SandboxState): Promise<void>;
+  /**
+   * Puts bridges, sysctls and packet filter back as they ought to be, whatever another program made of them
+   * (`nft flush ruleset`, a firewall's reload); published ports of running containers have no gap. Idempotent.
+   */
+  reassert(): Promise<void>;
   /** Takes bridge, rules and namespaces of this engine away (quickstart --clean, tests). */
   shutDown(): Promise<void>;
 }

@@ -4,6 +4,7 @@
  * Story: `-v data:/var/lib/x`: the volumes room creates `data` when it is missing, the containers room asks for its
  * `mount()` at start and `release()` after the exit; an empty volume is first filled with what the image has there.
  */
+import type { Readable } from 'node:stream';
 import type { Timestamp } from '../../base/clock.ts';
 import type { ContainerId } from '../../base/ids.ts';
 import type { Mount } from '../oci/mount.ts';
@@ -34,6 +35,36 @@ export interface VolumeDriver {
 export interface VolumeContents {
   /** Bytes of all files below a directory; 0 when it is not there. */
   measure(directory: string): Promise<number>;
+  /** A tar of everything below a directory, with owners, modes, times, extended attributes, links and holes. */
+  pack(directory: string): Readable;
+  /** Takes a tar (gzip, zstd or plain) to a place of its own, whole or not at all. */
+  receive(tar: Readable, options: TransferOptions): Promise<ReceivedArchive>;
+  /**
+   * Unpacks it into a directory, over what is there; nothing in it can lead out. InvalidArgumentError for a hostile or
+   * broken one, UnavailableError when the disk is full.
+   */
+  unpack(archive: ReceivedArchive, directory: string, options: TransferOptions): Promise<void>;
+}
+
+/** How a transfer is watched and ended. */
+export interface TransferOptions {
+  readonly signal: AbortSignal;
+  /** Bytes so far. */
+  readonly onProgress: (bytes: number) => void;
+}
+
+/** An archive that was received; disposing gives its room back. */
+export interface ReceivedArchive extends AsyncDisposable {
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+/** Where an import stands. */
+export interface ImportProgress {
+  readonly phase: 'receiving' | 'unpacking';
+  readonly done: number;
+  /** 0 while it is not known. */
+  readonly total: number;
 }
 
 /** The volumes room's door. */
@@ -57,5 +88,21 @@ export interface Volumes {
   usersOf(name: string): readonly ContainerId[];
   /** Bytes of its content, counted now. NotFoundError. */
   usage(name: string): Promise<number>;
+  /** Its content as a tar, read while it may change: what goes away meanwhile is left out. NotFoundError. */
+  export(name: string): Readable;
+  /**
+   * Unpacks a tar (gzip, zstd or plain) over its content. ConflictError `… volume is in use - [ids]` while a container
+   * refers to it, unless forced. Nothing is touched before the whole of the tar has come; a hostile or broken one ends
+   * with InvalidArgumentError and may leave what came before the fault.
+   */
+  import(
+    name: string,
+    tar: Readable,
+    options: {
+      readonly force: boolean;
+      readonly signal: AbortSignal;
+      readonly progress: (progress: ImportProgress) => void;
+    },
+  ): Promise<void>;
   mount(name: string): Promise<Mount>;
 }

@@ -5,10 +5,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
 import { ConflictError, EngineError, InvalidArgumentError, NotFoundError } from '../../base/errors.ts';
+import type { ContainerId } from '../../base/ids.ts';
 import { KeyedLock } from '../../base/keyed-lock.ts';
 import type { Events } from '../events/types.ts';
 import type { Database } from '../state/database.ts';
 import { VolumeRepository, type StoredVolume } from '../state/volumes.ts';
+import { importContent } from './import-content.ts';
 import type { VolumeContents, VolumeDriver, VolumeRecord, Volumes } from './driver.ts';
 
 /** What the room is given to work with. */
@@ -49,17 +51,14 @@ export function createVolumes({ database, clock, events, drivers, contents }: Vo
     return volume;
   };
 
+  const usersOf = (name: string): readonly ContainerId[] => repository.usersOf(name);
+
   return {
     list: () => repository.list().map(recordOf),
     get,
     async create(request) {
       const name = request.name === null || request.name === '' ? anonymousName() : request.name;
-      const driver = inCreateOf(name, () => {
-        const chosen = driverOf(request.driver === null || request.driver === '' ? DEFAULT_DRIVER : request.driver);
-        refuseBadName(name);
-        chosen.validate(request.options);
-        return chosen;
-      });
+      const driver = chosenDriver(name, request, driverOf);
       return lock.hold(name, async () => {
         const existing = find(name);
         if (existing !== null) return sameDriver(existing, driver);
@@ -92,13 +91,29 @@ export function createVolumes({ database, clock, events, drivers, contents }: Vo
     },
     hold: (containerId, names) => repository.hold(containerId, names),
     release: (containerId) => repository.release(containerId),
-    usersOf: (name) => repository.usersOf(name),
+    usersOf,
+    export: (name) => contents.pack(get(name).mountPoint),
+    import: (name, tar, options) => importContent({ contents, lock, get, usersOf }, name, tar, options),
     usage: async (name) => contents.measure(get(name).mountPoint),
     mount: (name) => {
       const volume = get(name);
       return driverOf(volume.driver).mount(volume);
     },
   };
+}
+
+/** The driver of a new volume, once name and options are fit for it. */
+function chosenDriver(
+  name: string,
+  request: Parameters<Volumes['create']>[0],
+  driverOf: (name: string) => VolumeDriver,
+): VolumeDriver {
+  return inCreateOf(name, () => {
+    const chosen = driverOf(request.driver === null || request.driver === '' ? DEFAULT_DRIVER : request.driver);
+    refuseBadName(name);
+    chosen.validate(request.options);
+    return chosen;
+  });
 }
 
 function recordOf({ createdAt, document }: StoredVolume): VolumeRecord {

@@ -15,8 +15,11 @@ export interface UnpackJob {
   readonly blobPath: string;
   /** The directory that becomes the layer. */
   readonly root: string;
-  /** `overlay`: root holds this layer alone, deletions are written as whiteouts. `tree`: root is the whole tree. */
-  readonly form: 'overlay' | 'tree';
+  /**
+   * `overlay`: root holds this layer alone, deletions are written as whiteouts. `tree`: root is the whole tree, whiteouts
+   * delete in it. `plain`: no layer at all, and a name that looks like a whiteout is a name.
+   */
+  readonly form: 'overlay' | 'tree' | 'plain';
 }
 
 /** Copy a whole tree with everything that a file has. */

@@ -1,6 +1,6 @@
 /**
  * Writes a layer's archive into a directory, in one of two forms: the layer alone, as overlayfs keeps it (`overlay`),
- * or into the whole tree of its parents (`tree`), where whiteouts delete.
+ * or into the whole tree of its parents (`tree`), where whiteouts delete; or an archive that is no layer (`plain`).
  *
  * The rules are dockerd's: later members replace earlier ones unless both are directories; missing parent directories
  * are made 0755; extended attributes that the file system does not take are left out with a warning; directories get
@@ -9,6 +9,7 @@
 import { closeSync, ftruncateSync, writeSync } from 'node:fs';
 import { InvalidArgumentError } from '../../../base/errors.ts';
 import { errnoCodeOf } from '../../../base/errors.ts';
+import type { UnpackJob } from './job.ts';
 import { layerFault } from './layer-fault.ts';
 import { readable, type ByteString, type TarEntry, type TarSink } from './tar-entry.ts';
 import { confine, parentOf } from './tar-path.ts';
@@ -24,13 +25,14 @@ const OVERLAY_XATTRS = ['trusted.overlay.', 'user.overlay.'];
 const S_IFIFO = 0o010000;
 const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
+const NO_WHITEOUT = { kind: 'none' } as const;
 const NO_DEVICE = { major: 0, minor: 0 };
 /** More warnings than anybody reads. */
 const MAX_WARNINGS = 20;
 
 export class LayerWriter implements TarSink {
   readonly #tree: LayerTree;
-  readonly #form: 'overlay' | 'tree';
+  readonly #form: UnpackJob['form'];
   readonly #directoryTimes = new Map<ByteString, bigint>();
   /** What this layer brought, where whiteouts must tell it from what was there; `tree` only. */
   readonly #brought = new Set<ByteString>();
@@ -38,7 +40,7 @@ export class LayerWriter implements TarSink {
   #sizeBytes = 0;
   #file: { readonly fd: number; readonly path: ByteString; readonly entry: TarEntry } | null = null;
 
-  constructor(tree: LayerTree, form: 'overlay' | 'tree') {
+  constructor(tree: LayerTree, form: UnpackJob['form']) {
     this.#tree = tree;
     this.#form = form;
   }
@@ -54,7 +56,7 @@ export class LayerWriter implements TarSink {
 
   entry(entry: TarEntry): void {
     const path = confine(entry.name);
-    const whiteout = whiteoutOf(path);
+    const whiteout = this.#form === 'plain' ? NO_WHITEOUT : whiteoutOf(path);
     switch (whiteout.kind) {
       case 'ignored':
         return;
@@ -251,7 +253,7 @@ export class LayerWriter implements TarSink {
 
   /** A whiteout of ours at the path or above it; null when there is none. */
   #whiteoutAbove(path: ByteString): ByteString | null {
-    if (this.#form === 'tree') return null;
+    if (this.#form !== 'overlay') return null;
     for (let each = path; each !== ''; each = parentOf(each))
       if (this.#tree.lstat(each)?.type === 'whiteout') return each;
     return null;

@@ -8,6 +8,7 @@ import { Database } from '../../../../src/engine/state/database.ts';
 import type { Volumes } from '../../../../src/engine/volumes/driver.ts';
 import { createVolumes } from '../../../../src/engine/volumes/index.ts';
 import { LocalVolumeDriver } from '../../../../src/engine/volumes/local/driver.ts';
+import { emptyContents } from '../../../support/empty-contents.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 
 let root = '';
@@ -27,7 +28,7 @@ beforeEach(() => {
     clock,
     events,
     drivers: new Map([['local', new LocalVolumeDriver(root)]]),
-    contents: { measure: async () => 0 },
+    contents: emptyContents,
   });
 });
 afterEach(() => {
