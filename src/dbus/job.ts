@@ -158,6 +158,7 @@ export class Job {
     this.#outcome = outcome;
     this.#meter.finish();
     this.#ground.listener.finished(this, outcome);
+    this.request.onEnd?.();
     this.#ended.resolve(outcome);
   }
 }

@@ -17,6 +17,8 @@ export interface JobRequest {
   readonly details: Readonly<Record<string, string>>;
   /** False: Cancel is refused. */
   readonly cancelable: boolean;
+  /** Called once when it is over, also where it was canceled before its work began: gives back what it was handed. */
+  readonly onEnd?: () => void;
 }
 
 /** What the work sees of its job. */

@@ -1,0 +1,200 @@
+/** Images as objects: one for each, there as long as the engine has it. */
+import { parseTimestamp } from '../../base/clock.ts';
+import { InvalidArgumentError } from '../../base/errors.ts';
+import type { Engine, ImageView } from '../../engine/index.ts';
+import type { ContainerUsers } from '../container-users.ts';
+import { decodeDictionary, type Dictionary } from '../dictionary.ts';
+import { variant, type Call, type ExportedInterface, type ObjectTree, type Variant } from '../exported.ts';
+import { interfaceName, pathOf } from '../names.ts';
+import { registryAuthOf } from '../registry-auth.ts';
+import type { RestWords } from '../rest-words.ts';
+import { notSupported } from '../unsupported.ts';
+
+export interface MirrorImagesOptions {
+  readonly engine: Pick<Engine, 'images'>;
+  readonly tree: ObjectTree;
+  readonly users: ContainerUsers;
+  readonly words: Pick<RestWords, 'inspectImage'>;
+}
+
+/** Puts every image into the tree and keeps it there as it is. */
+export async function mirrorImages(options: MirrorImagesOptions): Promise<ImageMirror> {
+  const mirror = new ImageMirror(options);
+  const all = await options.engine.images.list(EVERY_IMAGE);
+  for (const { id } of all) mirror.look(id);
+  return mirror;
+}
+
+const EVERY_IMAGE = { all: true, references: [], dangling: null, labels: [], before: null, since: null };
+
+/** Path of an image: its id's digits. */
+export function imagePath(id: ImageView['id']): string {
+  return pathOf('image', id.slice(id.indexOf(':') + 1));
+}
+
+export class ImageMirror implements Disposable {
+  readonly #options: MirrorImagesOptions;
+  /** As last seen: properties are read often, and the state file is asked only when something changed. */
+  readonly #seen = new Map<ImageView['id'], ImageView>();
+  readonly #watching = new DisposableStack();
+
+  constructor(options: MirrorImagesOptions) {
+    this.#options = options;
+    const { engine, users, tree } = options;
+    this.#watching.use(engine.images.watch((id) => this.look(id)));
+    this.#watching.use(
+      users.listen((kind, id) => {
+        if (kind === 'image') tree.changed(imagePath(id as ImageView['id']));
+      }),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#watching.dispose();
+  }
+
+  get count(): number {
+    return this.#seen.size;
+  }
+
+  /** Brings the object into line with the engine. */
+  look(id: ImageView['id']): void {
+    const { engine, tree } = this.#options;
+    const path = imagePath(id);
+    const view = engine.images.find(id);
+    if (view === null) {
+      this.#seen.delete(id);
+      tree.remove(path);
+      return;
+    }
+    const isNew = !this.#seen.has(id);
+    this.#seen.set(id, view);
+    if (isNew) tree.add({ path, interfaces: [this.#interfaceOf(view)] });
+    else tree.changed(path);
+  }
+
+  #interfaceOf(first: ImageView): ExportedInterface {
+    const { engine, users, words } = this.#options;
+    const view = (): ImageView => this.#seen.get(first.id) ?? first;
+    return {
+      name: interfaceName('Image'),
+      methods: methodsOf(engine, view, words),
+      properties: () => propertiesOf(view(), users.of('image', first.id)),
+      polkitDetails: (_member, [reference]) => detailsOfImage(view(), reference),
+    };
+  }
+}
+
+/** `image`: what the call names, else the first tag; `id`; labels are the builder's words, and no mark of trust. */
+function detailsOfImage({ id, tags }: ImageView, reference: unknown): Readonly<Record<string, string>> {
+  return { image: typeof reference === 'string' ? reference : (tags[0] ?? id), id };
+}
+
+function propertiesOf(view: ImageView, containers: readonly string[]): Readonly<Record<string, unknown>> {
+  return {
+    Id: view.id,
+    RepoTags: view.tags,
+    RepoDigests: view.digests,
+    Size: view.sizeBytes,
+    CreatedAt: createdUsec(view),
+    Architecture: view.config.architecture,
+    Os: view.config.os,
+    Containers: containers,
+    // No image of this engine knows one: it is a word of Docker's classic builder.
+    Parent: '',
+  };
+}
+
+/** µs since 1970; 0 where the image does not say, or says a time before. */
+export function createdUsec({ config }: ImageView): bigint {
+  const time = parseTimestamp(config.created ?? '');
+  return time === null || time < 0n ? 0n : time / 1000n;
+}
+
+const UPDATE_KEYS = { Reference: 's', Auth: 'a{ss}' } as const;
+const REMOVE_KEYS = { Force: 'b', NoPrune: 'b' } as const;
+
+function methodsOf(
+  { images }: Pick<Engine, 'images'>,
+  view: () => ImageView,
+  words: Pick<RestWords, 'inspectImage'>,
+): ExportedInterface['methods'] {
+  const { id } = view();
+  return {
+    Tag: (_call: Call, reference: string) => {
+      images.tag(id, reference, null);
+      return [];
+    },
+    Untag: (_call: Call, reference: string) => {
+      if (images.get(reference).id !== id) {
+        throw new InvalidArgumentError(`${reference} is not a name of this image`);
+      }
+      images.untag(reference);
+      return [];
+    },
+    Remove: async (_call: Call, options: Dictionary) => {
+      const { Force: force = false, NoPrune: noPrune = false } = decodeDictionary(REMOVE_KEYS, options);
+      const rows = await images.remove(id, { force, prune: !noPrune });
+      return [
+        rows.flatMap((row) => ('untagged' in row ? [row.untagged] : [])),
+        rows.flatMap((row) => ('deleted' in row ? [row.deleted] : [])),
+      ];
+    },
+    Push: () => notSupported('pushing images'),
+    Save: () => notSupported('saving images'),
+    CheckForUpdate: async (call: Call, options: Dictionary) => {
+      const { Reference: asked, Auth: auth = {} } = decodeDictionary(UPDATE_KEYS, options);
+      const reference = asked ?? view().tags[0];
+      if (reference === undefined) throw new InvalidArgumentError('the image has no tag to look for in a registry');
+      if (images.get(reference).id !== id) {
+        throw new InvalidArgumentError(`${reference} is not a name of this image`);
+      }
+      const digest = await images.remoteDigest(reference, { auth: registryAuthOf(auth), signal: call.signal });
+      const isKnown = view().digests.includes(`${repositoryOf(reference)}@${digest}`);
+      return [!isKnown, digest];
+    },
+    GetHistory: () => [
+      images
+        .history(id)
+        .map((row) => [
+          row.id,
+          usecOf(row.entry.created),
+          row.entry.created_by ?? '',
+          row.entry.comment ?? '',
+          row.sizeBytes,
+          row.tags,
+        ]),
+    ],
+    GetConfig: () => [configOf(view())],
+    Inspect: async () => [await words.inspectImage(id)],
+  };
+}
+
+/** `localhost:5000/a:1` → `localhost:5000/a`. */
+function repositoryOf(reference: string): string {
+  return reference.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
+}
+
+function usecOf(created: string | undefined): bigint {
+  const time = parseTimestamp(created ?? '');
+  return time === null || time < 0n ? 0n : time / 1000n;
+}
+
+/** What the image's containers run with, in the words of `CreateContainer`'s keys where there is one. */
+function configOf({ config }: ImageView): Readonly<Record<string, Variant>> {
+  const run = config.config ?? {};
+  return {
+    Command: variant('as', run.Cmd ?? []),
+    Entrypoint: variant('as', run.Entrypoint ?? []),
+    Environment: variant('as', run.Env ?? []),
+    User: variant('s', run.User ?? ''),
+    WorkingDir: variant('s', run.WorkingDir ?? ''),
+    Labels: variant('a{ss}', run.Labels ?? {}),
+    ExposedPorts: variant('as', Object.keys(run.ExposedPorts ?? {})),
+    Volumes: variant('as', Object.keys(run.Volumes ?? {})),
+    StopSignal: variant('s', run.StopSignal ?? ''),
+    Author: variant('s', config.author ?? ''),
+    Variant: variant('s', config.variant ?? ''),
+    Layers: variant('as', config.rootfs.diff_ids),
+  };
+}

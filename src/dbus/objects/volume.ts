@@ -1,0 +1,113 @@
+/** Volumes as objects. */
+import type { Engine, VolumeRecord } from '../../engine/index.ts';
+import type { ContainerUsers } from '../container-users.ts';
+import type { Descriptors } from '../descriptors.ts';
+import { decodeDictionary, type Dictionary } from '../dictionary.ts';
+import type { Call, ExportedInterface, ObjectTree } from '../exported.ts';
+import type { Jobs } from '../jobs.ts';
+import { interfaceName, namedPath } from '../names.ts';
+import type { OpenStreams } from '../open-streams.ts';
+import { withReceived } from '../received-stream.ts';
+import type { RestWords } from '../rest-words.ts';
+
+export interface MirrorVolumesOptions {
+  readonly engine: Pick<Engine, 'volumes' | 'events'>;
+  readonly tree: ObjectTree;
+  readonly users: ContainerUsers;
+  readonly jobs: Jobs;
+  readonly descriptors: Descriptors;
+  readonly streams: OpenStreams;
+  readonly words: Pick<RestWords, 'inspectVolume'>;
+}
+
+/** Puts every volume into the tree and keeps it there as it is. */
+export function mirrorVolumes(options: MirrorVolumesOptions): Disposable {
+  const { engine, tree, users } = options;
+  const watching = new DisposableStack();
+  const add = (volume: VolumeRecord): void => {
+    tree.add({ path: namedPath('volume', volume.name), interfaces: [interfaceOf(volume, options)] });
+  };
+  watching.use(
+    engine.events.listen(({ type, action, actorId }) => {
+      if (type !== 'volume') return;
+      if (action === 'create') add(engine.volumes.get(actorId));
+      if (action === 'destroy') tree.remove(namedPath('volume', actorId));
+    }),
+  );
+  watching.use(
+    users.listen((kind, name) => {
+      if (kind === 'volume') tree.changed(namedPath('volume', name));
+    }),
+  );
+  for (const volume of engine.volumes.list()) add(volume);
+  return watching;
+}
+
+function interfaceOf(volume: VolumeRecord, options: MirrorVolumesOptions): ExportedInterface {
+  const { name, driver, mountPoint, createdAt, anonymous } = volume;
+  return {
+    name: interfaceName('Volume'),
+    methods: methodsOf(name, options),
+    properties: () => ({
+      Name: name,
+      Driver: driver,
+      Mountpoint: mountPoint,
+      CreatedAt: createdAt / 1000n,
+      Anonymous: anonymous,
+      Containers: options.users.of('volume', name),
+    }),
+    polkitDetails: () => ({ volume: name, driver }),
+  };
+}
+
+const IMPORT_KEYS = { Force: 'b' } as const;
+
+function methodsOf(name: string, options: MirrorVolumesOptions): ExportedInterface['methods'] {
+  const { engine, words, streams } = options;
+  return {
+    Remove: async (_call: Call, force: boolean) => {
+      await engine.volumes.remove(name, { force });
+      return [];
+    },
+    GetUsage: async () => [await engine.volumes.usage(name), engine.volumes.usersOf(name).length],
+    Export: () => {
+      const tar = engine.volumes.export(name);
+      const fd = streams.send(async (client) => {
+        client.signal.addEventListener('abort', () => tar.destroy(), { once: true });
+        for await (const chunk of tar as AsyncIterable<Buffer>) await client.write(chunk);
+      });
+      return [fd];
+    },
+    Import: (call: Call, fd: number, given: Dictionary) => [importVolume(name, { call, fd, given }, options)],
+    Inspect: async () => [await words.inspectVolume(name)],
+  };
+}
+
+function importVolume(
+  name: string,
+  { call, fd, given }: { readonly call: Call; readonly fd: number; readonly given: Dictionary },
+  { engine, jobs, descriptors }: MirrorVolumesOptions,
+): string {
+  return withReceived(descriptors, fd, (stream) => {
+    const { Force: force = false } = decodeDictionary(IMPORT_KEYS, given);
+    return jobs.start(
+      {
+        type: 'import',
+        objects: [namedPath('volume', name)],
+        call,
+        action: 'manage-volumes',
+        details: { volume: name },
+        cancelable: true,
+        onEnd: () => stream.destroy(),
+      },
+      async (progress) => {
+        await engine.volumes.import(name, stream, {
+          force,
+          signal: progress.signal,
+          progress: (standing) => progress.report(standing),
+        });
+        return {};
+      },
+    );
+  });
+}
