@@ -185,7 +185,8 @@ export class TestEngine implements AsyncDisposable {
     ];
     const network = this.#flags.some((flag) => flag === '-b' || flag.startsWith('--bridge'))
       ? []
-      : ['--bridge', this.bridge, '--bip', `${this.subnetPrefix}.1/24`];
+      : // No --bip beside it: dockerd's rule is that a named bridge has its address already.
+        ['--bridge', this.bridge, '--default-address-pool', `base=${this.subnetPrefix}.0/24,size=24`];
     return [...own, ...network, ...this.#flags];
   }
 }
