@@ -4,6 +4,8 @@ import type { BusStream } from './transport.ts';
 /** A connection by Node's own socket, for a client to which no descriptors are sent: none would arrive. */
 export function plainStream(address: string): BusStream {
   const socket = connect({ path: address });
+  // An idle connection is no reason for a process to live on.
+  socket.unref();
   // Before somebody listens, and after: an error is told once, by `end`.
   socket.on('error', () => undefined);
   return {

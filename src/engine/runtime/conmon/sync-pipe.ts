@@ -22,6 +22,8 @@ export class SyncPipe implements Disposable {
 
   constructor(fd: Fd) {
     this.#socket = new Socket({ fd, readable: true, writable: false });
+    // An exec that goes on must not keep an engine that has been told to end.
+    this.#socket.unref();
     this.#socket.setEncoding('utf8');
     this.#socket.on('data', (text: string) => this.#take(text));
     this.#socket.on('error', () => this.#end());
