@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 const ROOT = join(import.meta.dirname, '../..');
 const VERSION = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
 /** Enabling or starting belongs to the administrator; a restart of what runs does not. */
-const STARTS = /systemctl\b.*(?<!try-re)(?<!re)(\bstart|\benable)\b/;
+const STARTS = /^[^#\n]*systemctl\b.*\s(start|restart|enable|reenable)\b/m;
 let folder: string;
 /** What ./install lays down for a package: path below the root → mode. */
 let expected: ReadonlyMap<string, string>;
@@ -46,43 +46,48 @@ function without(modes: ReadonlyMap<string, string>, own: RegExp): Readonly<Reco
   return Object.fromEntries([...modes].filter(([path]) => !own.test(path)).sort());
 }
 
-function missing(program: string): boolean {
-  return !['/usr/bin', '/bin'].some((place) => existsSync(join(place, program)));
+/** Which of the programs is not there; null when all are. */
+function missing(...programs: readonly string[]): string | null {
+  return programs.find((name) => !existsSync(join('/usr/bin', name))) ?? null;
 }
 
-describe.skipIf(missing('dpkg-deb'))(
-  `Debian package${missing('dpkg-deb') ? ' (skipped: dpkg-deb is not installed)' : ''}`,
-  () => {
-    test('holds what ./install lays down, owned by root, and starts nothing', async () => {
-      const file = build('deb');
-      const tree = join(folder, 'deb-tree');
-      succeed('dpkg-deb', '-R', file, tree);
-      const control = readFileSync(join(tree, 'DEBIAN/control'), 'utf8');
-      expect(control).toContain(`\nVersion: ${VERSION}\n`);
-      expect(control).not.toMatch(/@[A-Z_]+@/);
-      expect(control).toMatch(/^Conflicts: .*docker\.io/m);
-      expect(readFileSync(join(tree, 'DEBIAN/conffiles'), 'utf8').trim().split('\n')).toEqual(
-        [...expected.keys()].filter((path) => path.startsWith('etc/')).map((path) => `/${path}`),
-      );
-      for (const script of ['postinst', 'prerm', 'postrm']) {
-        const text = readFileSync(join(tree, 'DEBIAN', script), 'utf8');
-        expect(text).not.toMatch(STARTS);
-        succeed('sh', '-n', join(tree, 'DEBIAN', script));
-      }
-      expect(readFileSync(join(tree, 'DEBIAN/md5sums'), 'utf8')).toContain('  usr/lib/moored/bin/node\n');
-      const owners = new Set(
-        succeed('dpkg-deb', '-c', file)
-          .split('\n')
-          .map((line) => line.split(/\s+/)[1]),
-      );
-      expect([...owners]).toEqual(['root/root']);
-      await rm(join(tree, 'DEBIAN'), { recursive: true });
-      expect(without(await modesOf(tree), /copyright$/)).toEqual(without(expected, /^$/));
-    });
-  },
-);
+function titled(title: string, absent: string | null): string {
+  return absent === null ? title : `${title} (skipped: ${absent} is not installed)`;
+}
 
-describe.skipIf(missing('rpmbuild'))(`RPM${missing('rpmbuild') ? ' (skipped: rpmbuild is not installed)' : ''}`, () => {
+const NO_DEB = missing('dpkg-deb');
+const NO_RPM = missing('rpmbuild', 'rpm2cpio', 'cpio');
+
+describe.skipIf(NO_DEB !== null)(titled('Debian package', NO_DEB), () => {
+  test('holds what ./install lays down, owned by root, and starts nothing', async () => {
+    const file = build('deb');
+    const tree = join(folder, 'deb-tree');
+    succeed('dpkg-deb', '-R', file, tree);
+    const control = readFileSync(join(tree, 'DEBIAN/control'), 'utf8');
+    expect(control).toContain(`\nVersion: ${VERSION}\n`);
+    expect(control).not.toMatch(/@[A-Z_]+@/);
+    expect(control).toMatch(/^Conflicts: .*docker\.io/m);
+    expect(readFileSync(join(tree, 'DEBIAN/conffiles'), 'utf8').trim().split('\n')).toEqual(
+      [...expected.keys()].filter((path) => path.startsWith('etc/')).map((path) => `/${path}`),
+    );
+    for (const script of ['postinst', 'prerm', 'postrm']) {
+      const text = readFileSync(join(tree, 'DEBIAN', script), 'utf8');
+      expect(text).not.toMatch(STARTS);
+      succeed('sh', '-n', join(tree, 'DEBIAN', script));
+    }
+    expect(readFileSync(join(tree, 'DEBIAN/md5sums'), 'utf8')).toContain('  usr/lib/moored/bin/node\n');
+    const owners = new Set(
+      succeed('dpkg-deb', '-c', file)
+        .split('\n')
+        .map((line) => line.split(/\s+/)[1]),
+    );
+    expect([...owners]).toEqual(['root/root']);
+    await rm(join(tree, 'DEBIAN'), { recursive: true });
+    expect(without(await modesOf(tree), /copyright$/)).toEqual(without(expected, /^$/));
+  });
+});
+
+describe.skipIf(NO_RPM !== null)(titled('RPM', NO_RPM), () => {
   test('holds what ./install lays down, asks for what the engine loads, and starts nothing', async () => {
     const file = build('rpm');
     const query = (...words: readonly string[]): string => succeed('rpm', '-qp', ...words, file);
