@@ -27,7 +27,7 @@ const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 export interface OutgoingCall {
   readonly destination: string;
   readonly path: string;
-  readonly interface: string;
+  readonly interface?: string;
   readonly member: string;
   readonly signature?: string;
   readonly body?: readonly unknown[];
@@ -36,6 +36,8 @@ export interface OutgoingCall {
   readonly signal?: AbortSignal;
   /** False: the service is not started for it. */
   readonly autoStart?: boolean;
+  /** True: descriptors in the answer are the caller's; otherwise they are closed. */
+  readonly takesFds?: boolean;
 }
 
 /** What a connection hands up. */
@@ -51,6 +53,7 @@ export interface ConnectionEvents {
 }
 
 interface PendingCall {
+  readonly takesFds: boolean;
   resolve(body: readonly unknown[]): void;
   reject(error: Error): void;
 }
@@ -140,14 +143,14 @@ export class BusConnection {
     this.#isUp = true;
   }
 
-  /** Calls another service. Rejects with {@link BusError} for its error reply, UnavailableError when the bus goes. */
+  /** Calls another service; takes over descriptors in the body. Rejects with {@link BusError} for its error reply, UnavailableError when the bus goes. */
   async call(call: OutgoingCall): Promise<readonly unknown[]> {
     call.signal?.throwIfAborted();
     if (!this.#isOpen) throw new UnavailableError('there is no connection to the bus');
-    const { timeoutMs = CALL_TIMEOUT_MS, signal, autoStart = true, ...fields } = call;
+    const { timeoutMs = CALL_TIMEOUT_MS, signal, autoStart = true, takesFds = false, ...fields } = call;
     const { promise, resolve, reject } = Promise.withResolvers<readonly unknown[]>();
     const serial = this.#send({ ...fields, type: 'call', flags: autoStart ? 0 : 2 });
-    this.#calls.set(serial, { resolve, reject });
+    this.#calls.set(serial, { resolve, reject, takesFds });
     const onAbort = (): void => reject(signal?.reason as Error);
     signal?.addEventListener('abort', onAbort, { once: true });
     const timer =
@@ -255,13 +258,12 @@ export class BusConnection {
       this.#events.call(message);
       return;
     }
-    // Nothing that we ask for carries descriptors.
-    message.fds.forEach(this.#closeFd);
+    const pending = this.#calls.get(message.replySerial ?? 0);
+    if (message.type !== 'return' || pending?.takesFds !== true) message.fds.forEach(this.#closeFd);
     if (message.type === 'signal') {
       for (const { rule, listener } of [...this.#matches]) if (matches(rule, message)) listener(message);
       return;
     }
-    const pending = this.#calls.get(message.replySerial ?? 0);
     if (pending === undefined) {
       if (message.type === 'error') this.#events.bounce(message);
       return;

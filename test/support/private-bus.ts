@@ -13,6 +13,8 @@
  */
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -21,7 +23,9 @@ import { execFile, spawn, spawnSync } from 'node:child_process';
 import { SystemClock } from '../../src/base/clock.ts';
 import type { BusConnection } from '../../src/dbus/connection.ts';
 import { connectBus } from '../../src/dbus/connection.ts';
-import type { IncomingMessage } from '../../src/dbus/wire/message.ts';
+import { SERVICE } from '../../src/dbus/names.ts';
+import type { IncomingMessage, OutgoingMessage } from '../../src/dbus/wire/message.ts';
+import { encodeMessage } from '../../src/dbus/wire/message.ts';
 import { createDescriptorCalls } from '../../src/engine/kernel/linux/descriptors.ts';
 
 /** Why tests on a bus are skipped here; null where they run. */
@@ -104,9 +108,20 @@ export class PrivateBus implements AsyncDisposable {
   }
 
   /** Runs the real busctl on this bus and returns what it prints; rejects with its error. */
-  async busctl(...args: readonly string[]): Promise<string> {
-    const { stdout } = await run('busctl', [`--address=${this.address}`, '--no-pager', ...args], {
+  busctl(...args: readonly string[]): Promise<string> {
+    return this.busctlAs(0, ...args);
+  }
+
+  /** The same as another user. */
+  busctlAs(uid: number, ...args: readonly string[]): Promise<string> {
+    return this.run(uid, 'busctl', `--address=${this.address}`, '--no-pager', ...args);
+  }
+
+  /** Runs any client of the system bus; this bus is the one it finds. */
+  async run(uid: number, program: string, ...args: readonly string[]): Promise<string> {
+    const { stdout } = await run(program, args, {
       timeout: 20_000,
+      ...(uid === 0 ? {} : { uid, gid: uid }),
       env: { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: this.address },
     });
     return stdout;
@@ -161,11 +176,12 @@ export class PolkitStandIn implements Disposable {
   answer: (question: PolkitQuestion) => PolkitAnswer = () => 'yes';
   #client: BusConnection | null = null;
 
-  static async start(bus: PrivateBus): Promise<PolkitStandIn> {
+  /** `queue`: waits for the name while another has it. */
+  static async start(bus: PrivateBus, options: { readonly queue?: boolean } = {}): Promise<PolkitStandIn> {
     const standIn = new PolkitStandIn();
     const client = await bus.connect((message, connection) => standIn.#receive(message, connection));
     standIn.#client = client;
-    await client.callBus('RequestName', 'su', ['org.freedesktop.PolicyKit1', 4]);
+    await client.callBus('RequestName', 'su', ['org.freedesktop.PolicyKit1', options.queue === true ? 0 : 4]);
     return standIn;
   }
 
@@ -194,5 +210,43 @@ export class PolkitStandIn implements Disposable {
   /** Leaves the bus, as a polkitd that ends. */
   [Symbol.dispose](): void {
     this.#client?.close();
+  }
+}
+
+/** A client that has not agreed to receive descriptors, over a plain socket; it sends calls and hears nothing. */
+export class PlainClient {
+  readonly #socket: Socket;
+  #serial = 1;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  static async connect(socketPath: string): Promise<PlainClient> {
+    const socket = createConnection(socketPath);
+    socket.write(`\0AUTH EXTERNAL ${Buffer.from(String(process.getuid?.())).toString('hex')}\r\n`);
+    await once(socket, 'data');
+    socket.write('BEGIN\r\n');
+    const client = new PlainClient(socket);
+    client.#send({
+      destination: 'org.freedesktop.DBus',
+      path: '/',
+      interface: 'org.freedesktop.DBus',
+      member: 'Hello',
+    });
+    await once(socket, 'data');
+    return client;
+  }
+
+  call(path: string, interfaceName: string, member: string): void {
+    this.#send({ destination: SERVICE, path, interface: interfaceName, member });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #send(fields: Omit<OutgoingMessage, 'type'>): void {
+    this.#socket.write(encodeMessage({ type: 'call', ...fields }, this.#serial++).bytes);
   }
 }
