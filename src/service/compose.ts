@@ -7,32 +7,37 @@ import { join } from 'node:path';
 import { createApiServer, type ApiServer } from '../api/server.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
-import type { Config } from '../config/config.ts';
 import type { EngineContainers } from '../engine/containers/index.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { Events } from '../engine/events/types.ts';
 import { createEventBus } from '../engine/events/event-bus.ts';
 import type { Kernel } from '../engine/kernel/kernel.ts';
+import { LinuxFiles } from '../engine/kernel/linux/files.ts';
 import type { Networks } from '../engine/network/types.ts';
 import { detectCgroups } from '../engine/runtime/cgroups.ts';
 import { ConmonMonitor } from '../engine/runtime/conmon/monitor.ts';
 import type { ImageUsers } from '../engine/images/types.ts';
 import { Database } from '../engine/state/database.ts';
 import { LayerWorkers } from '../engine/storage/layers/workers.ts';
-import { measureTree } from '../engine/storage/tree-usage.ts';
+import { DirectoryContents } from '../engine/storage/directory-contents.ts';
 import { createPrune } from '../engine/prune/index.ts';
 import { createSystemFacts, limitsOfHost } from '../engine/system/facts.ts';
 import { createVolumes } from '../engine/volumes/index.ts';
 import { LocalVolumeDriver } from '../engine/volumes/local/driver.ts';
-import { openContainers } from './compose/containers-room.ts';
-import { fixedFacts } from './compose/fixed-facts.ts';
+import { openContainers, openLogDrivers } from './compose/containers-room.ts';
+import { configuredFacts } from './compose/configured-facts.ts';
 import { openSystemd } from './compose/systemd.ts';
 import { requiredProgram } from './compose/programs.ts';
 import { workerEntry } from './own-files.ts';
-import { openImages, openNetworks, openRuntimes, openStorage, type Ground } from './compose/rooms.ts';
+import { reloadPartsOf } from './compose/reload-parts.ts';
+import { chooseFrom, openImages, openNetworks, openStorage, type Ground, type LiveRuntimes } from './compose/rooms.ts';
+import type { LiveConfig } from './live-config.ts';
+import type { ReloadPart } from './reload.ts';
+import { networkWarnings } from './tls.ts';
 
 /** What compose needs. */
 export interface ComposeOptions {
-  readonly config: Config;
+  readonly config: LiveConfig;
   readonly logger: Logger;
   readonly version: string;
   readonly kernel: Kernel;
@@ -47,6 +52,10 @@ export interface Daemon extends AsyncDisposable {
   readonly containers: Pick<EngineContainers, 'counts' | 'hasWorkAtBoot'>;
   /** Serves the API wherever it is told to listen. */
   readonly api: ApiServer;
+  /** Tells of something that the daemon itself did. */
+  publish(event: Parameters<Events['publish']>[0]): void;
+  /** What a reload changes in the engine. */
+  readonly reloadParts: readonly ReloadPart[];
   /** Ends all containers and takes bridge, rules, namespaces and mounts of this engine away; data stays. */
   tearDown(): Promise<void>;
   /** Ends in good order: API, containers (by configuration), workers, state. Idempotent. */
@@ -82,16 +91,20 @@ interface OpenRooms {
   readonly engine: Engine;
   readonly containers: EngineContainers;
   readonly networks: Networks;
+  readonly reloadParts: readonly ReloadPart[];
 }
 
 async function openRooms(ground: Ground, resources: AsyncDisposableStack): Promise<OpenRooms> {
-  const { kernel, clock, events, database, dataRoot, execRoot } = ground;
+  const { config, kernel, clock, events, database, dataRoot, execRoot } = ground;
   const cgroups = detectCgroups();
-  const runtime = openRuntimes(ground, cgroups);
+  const choice = chooseFrom(config, ground, cgroups);
+  const runtimes: LiveRuntimes = { byName: new Map(choice.runtimes), defaultName: choice.defaultName };
+  const logDrivers = new Map(openLogDrivers().map((driver) => [driver.name, driver]));
   const workers = resources.use(new LayerWorkers({ url: workerEntry('layer-worker'), clock }));
   const storage = await openStorage(ground, workers);
   const networks = openNetworks(ground);
-  const contents = { measure: async (directory: string) => (await measureTree(directory)).sizeBytes };
+  const spoolDirectory = join(dataRoot, 'volumes-receive');
+  const contents = new DirectoryContents({ workers, files: () => new LinuxFiles(), spoolDirectory });
   const local = new LocalVolumeDriver(join(dataRoot, 'volumes'));
   const volumes = createVolumes({ database, clock, events, drivers: new Map([[local.name, local]]), contents });
   const conmonPath = requiredProgram('conmon');
@@ -107,32 +120,34 @@ async function openRooms(ground: Ground, resources: AsyncDisposableStack): Promi
   );
   // Images ask who uses them, containers ask for images: the door is handed over before the room is there.
   let users: ImageUsers = { containersOf: () => [] };
-  const images = await openImages(ground, storage.driver, workers, resources, {
+  const { images, registry } = await openImages(ground, storage.driver, workers, resources, {
     containersOf: (imageId) => users.containersOf(imageId),
   });
   const limits = await limitsOfHost(cgroups.version);
-  const below = { cgroups, runtime, storage: storage.driver, networks, volumes, images, monitor, limits };
+  const below = { cgroups, runtimes, logDrivers, storage: storage.driver, networks, volumes, images, monitor, limits };
   const containers = openContainers(ground, below);
   users = containers;
 
-  const warnings = [...runtime.warnings, ...(storage.warning === null ? [] : [`WARNING: ${storage.warning}`])];
-  for (const warning of warnings) ground.logger.warn(warning.replace(/^WARNING: /, ''));
+  const found = [...choice.warnings, ...(storage.warning === null ? [] : [`WARNING: ${storage.warning}`])];
+  for (const warning of found) ground.logger.warn(warning.replace(/^WARNING: /, ''));
   const system = createSystemFacts({
-    fixed: fixedFacts(ground, cgroups, runtime, storage.driver),
+    configured: configuredFacts(ground, cgroups, runtimes, storage.driver, [...logDrivers.values()]),
     storageStatus: () => storage.driver.status(),
     versions: async () => ({
-      runtime: (await runtime.runtimes.get(runtime.defaultName)?.version()) ?? '',
+      runtime: (await runtimes.byName.get(runtimes.defaultName)?.version()) ?? '',
       monitor: await monitor.version(),
     }),
-    warnings,
+    warnings: [...found, ...networkWarnings(config)],
   });
   const prune = createPrune({ containers, images, volumes, clock });
-  return { engine: { containers, images, networks, volumes, events, prune, system }, containers, networks };
+  const rooms = { containers, images, registry, networks, runtimes, logDrivers, cgroups };
+  const engine = { containers, images, networks, volumes, events, prune, system };
+  return { engine, containers, networks, reloadParts: reloadPartsOf(ground, rooms) };
 }
 
 function daemonOf(
   ground: Ground,
-  { engine, containers, networks }: OpenRooms,
+  { engine, containers, networks, reloadParts }: OpenRooms,
   resources: AsyncDisposableStack,
 ): Daemon {
   const { clock, config, logger, version } = ground;
@@ -149,6 +164,8 @@ function daemonOf(
     engine,
     containers,
     api,
+    publish: (event) => ground.events.publish(event),
+    reloadParts,
     async tearDown() {
       for (const { id } of containers.list()) await containers.stop(id, { signal: 'KILL', timeoutSeconds: 0 });
       await containers.close({ stopContainers: true });

@@ -2,10 +2,11 @@
  * A daemon's life: pid file → plan of listening → recovery → listening → READY → work → STOPPING → end. Whatever asks
  * for the end (a signal, idleness) meanwhile is heard at the next step; what was begun is always ended in good order.
  */
-import { messageOf } from '../base/errors.ts';
+import type { TlsIdentity } from '../api/http/tls-front.ts';
+import { InvalidArgumentError, messageOf } from '../base/errors.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
-import type { Config } from '../config/config.ts';
+import { loadConfig, type Config } from '../config/config.ts';
 import { formatProblem } from '../config/origin.ts';
 import type { Kernel } from '../engine/kernel/kernel.ts';
 import type { InheritedSocket } from './activation.ts';
@@ -13,20 +14,24 @@ import { keepAutostartFlag } from './autostart.ts';
 import { compose, type Daemon } from './compose.ts';
 import { openBus } from './compose/bus.ts';
 import { parseHosts, planListening, type ListenPlan } from './hosts.ts';
-import { watchIdleness } from './idle.ts';
+import { exitWhenIdle } from './idle.ts';
 import { listenOnAll } from './listening.ts';
+import { LiveConfig } from './live-config.ts';
 import type { LogControl } from './log.ts';
 import { logLifeEvents } from './log/life-events.ts';
 import type { Notifier } from './notify.ts';
+import { levelPart, tlsPart } from './own-reload-parts.ts';
 import { takePidFile } from './pidfile.ts';
+import { reloadAttributes } from './reload-event.ts';
+import { createReload, type Reload } from './reload.ts';
 import { takeSignals, type Signals } from './signals.ts';
-import { followStatus } from './status.ts';
+import { followStatus, statusText } from './status.ts';
 import { loadTlsIdentity, verifiesClients } from './tls.ts';
 import { extendTimeouts } from './watchdog.ts';
 
 /** What a daemon lives in. */
-export interface Surroundings {
-  readonly config: Config;
+export interface Surroundings<C extends Config = Config> {
+  readonly config: C;
   readonly version: string;
   readonly kernel: Kernel;
   readonly clock: Clock;
@@ -37,11 +42,17 @@ export interface Surroundings {
 }
 
 /** Lives until told to end; returns the exit code. */
-export async function live(surroundings: Surroundings): Promise<number> {
+export async function live(given: Surroundings): Promise<number> {
+  const surroundings = { ...given, config: new LiveConfig(given.config) };
   const { config, logger, clock, notifier } = surroundings;
   logger.info('Starting up', { message: 'start' });
   for (const problem of config.problems) logger.warn(formatProblem(problem));
-  const signals = takeSignals(logger, { onReload: () => undefined, force: (exitCode) => process.exit(exitCode) });
+  let reload: Reload | null = null;
+  const signals = takeSignals(logger, {
+    // What went wrong is in the log. Before there is an engine, there is nothing to reload: the files are read anyhow.
+    onReload: () => void reload?.().catch(() => undefined),
+    force: (exitCode) => process.exit(exitCode),
+  });
   try {
     using _pidFile = takePidFile(config.get('pidfile'));
     const plan = planFor(surroundings);
@@ -50,7 +61,9 @@ export async function live(surroundings: Surroundings): Promise<number> {
       await daemon.tearDown();
       return 0;
     }
+    reload = reloadOf(surroundings, daemon, plan);
     if (signals.reason === null) await work(surroundings, daemon, plan, signals);
+    reload = null;
     logger.info('Daemon is ending', { message: 'stop', reason: signals.reason });
     notifier.stopping('Stopping');
     using _patience = extendTimeouts(clock, notifier);
@@ -62,16 +75,24 @@ export async function live(surroundings: Surroundings): Promise<number> {
   }
 }
 
-function planFor({ config, inherited }: Surroundings): {
+interface Plan {
   readonly listen: ListenPlan;
-  readonly tls: ReturnType<typeof loadTlsIdentity>;
-} {
+  readonly tls: TlsIdentity | null;
+}
+
+/** What is wrong with the wish to listen is found before anything is recovered. */
+function planFor({ config, inherited }: Surroundings): Plan {
   const tls = loadTlsIdentity(config);
-  return { listen: planListening(parseHosts(config.get('host'), { tls: tls !== null }), inherited), tls };
+  try {
+    return { listen: planListening(parseHosts(config.get('host'), { tls: tls !== null }), inherited), tls };
+  } catch (error) {
+    throw new InvalidArgumentError(`failed to load listeners: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** Makes the engine and recovers what ran. */
-async function start({ config, logger, version, kernel, clock, notifier }: Surroundings): Promise<Daemon> {
+async function start(surroundings: Surroundings<LiveConfig>): Promise<Daemon> {
+  const { config, logger, version, kernel, clock, notifier } = surroundings;
   using _patience = extendTimeouts(clock, notifier);
   const onRecovery = (count: number): void => notifier.status(`Recovering ${String(count)} containers`);
   return await compose({ config, logger, version, kernel, clock, onRecovery });
@@ -79,73 +100,61 @@ async function start({ config, logger, version, kernel, clock, notifier }: Surro
 
 /** Listens and serves until the end is asked for. */
 async function work(
-  { config, version, logger, logControl, kernel, clock, notifier, inherited }: Surroundings,
+  surroundings: Surroundings<LiveConfig>,
   daemon: Daemon,
-  { listen, tls }: ReturnType<typeof planFor>,
+  { listen, tls }: Plan,
   signals: Signals,
 ): Promise<void> {
+  const { config, version, logger, logControl, kernel, clock, notifier, inherited } = surroundings;
   const { events } = daemon.engine;
   using _life = logLifeEvents(events, logger);
-  using _flag = autostartFlag(config, daemon, clock, logger, notifier.active);
+  using _flag = autostartFlag(surroundings, daemon);
   if (tls !== null) daemon.api.useTls(tls);
   const protection = tls === null ? 'none' : verifiesClients(config) ? 'client-verified' : 'encrypted';
   await listenOnAll(daemon.api, { plan: listen, group: config.get('group'), tls: protection, logger, kernel });
   using _status = followStatus({ events, clock, notifier, counts: () => daemon.containers.counts() });
-  using _idle = idleExit(config, daemon, clock, logger, inherited.length > 0, signals);
-  await using _bus = await openBus({
-    engine: daemon.engine,
+  const address = process.env['DBUS_SYSTEM_BUS_ADDRESS'] ?? null;
+  await using bus = config.get('dbus')
+    ? await openBus({ engine: daemon.engine, clock, logger, logControl, version, address })
+    : null;
+  using _idle = exitWhenIdle({
     clock,
     logger,
-    logControl,
-    version,
-    address: process.env['DBUS_SYSTEM_BUS_ADDRESS'] ?? null,
+    isActivated: inherited.length > 0,
+    afterSeconds: () => config.get('idle-exit'),
+    daemon,
+    otherWork: () => bus?.busyCount ?? 0,
+    end: () => signals.end('idle'),
   });
   logger.info('Daemon has completed initialization', { message: 'ready' });
   await signals.ended;
 }
 
 /** Only for the engine that boots with the host: one that was started by hand has no part in the next boot. */
-function autostartFlag(config: Config, daemon: Daemon, clock: Clock, logger: Logger, isService: boolean): Disposable {
+function autostartFlag({ config, clock, logger, notifier }: Surroundings, { engine, containers }: Daemon): Disposable {
+  if (!notifier.active && config.originOf('autostart-file').layer === 'default') return new DisposableStack();
   const path = config.get('autostart-file');
-  if (!isService && config.originOf('autostart-file').layer === 'default') return NOTHING;
-  const { events } = daemon.engine;
-  return keepAutostartFlag({ path, events, clock, logger, hasWork: () => daemon.containers.hasWorkAtBoot() });
+  return keepAutostartFlag({ path, events: engine.events, clock, logger, hasWork: () => containers.hasWorkAtBoot() });
 }
 
-function idleExit(
-  config: Config,
-  { api, containers, engine }: Daemon,
-  clock: Clock,
-  logger: Logger,
-  isActivated: boolean,
-  signals: Signals,
-): Disposable {
-  if (!isActivated) {
-    if (config.get('idle-exit') > 0) {
-      logger.warn(
-        'idle-exit has no effect: the daemon was not started by socket activation, so nothing would start it again',
-      );
-    }
-    return NOTHING;
-  }
-  let acceptedBefore = api.acceptedCount;
-  return watchIdleness({
-    clock,
-    afterSeconds: () => config.get('idle-exit'),
-    isBusy: () => {
-      const { live: running, restarting } = containers.counts();
-      const wasAsked = api.acceptedCount !== acceptedBefore;
-      acceptedBefore = api.acceptedCount;
-      if (wasAsked) return true;
-      return running + restarting > 0 || api.connectionCount > 0 || engine.events.followerCount > 0;
-    },
-    onIdle: () => {
-      logger.info('nobody needs the engine: ending until the next connection', { message: 'idle-exit' });
-      // In this very turn: a connection from now on stays in the socket's queue, and systemd starts us for it.
-      void api.close();
-      signals.end('idle');
+/** The one door to a reload, of SIGHUP and of D-Bus alike. */
+function reloadOf(
+  { config, logger, logControl, notifier }: Surroundings<LiveConfig>,
+  daemon: Daemon,
+  { tls }: Plan,
+): Reload {
+  const own = [...(tls === null ? [] : [tlsPart(daemon.api, tls)]), levelPart(config, logControl)];
+  return createReload({
+    config,
+    load: () => loadConfig(config.sources),
+    parts: [...own, ...daemon.reloadParts],
+    notifier,
+    logger,
+    statusText: () => statusText(daemon.containers.counts()),
+    publish: async () => {
+      const info = await daemon.engine.system.info();
+      const attributes = reloadAttributes(config, info);
+      daemon.publish({ type: 'daemon', action: 'reload', actorId: info.engineId, attributes });
     },
   });
 }
-
-const NOTHING: Disposable = { [Symbol.dispose]: () => undefined };

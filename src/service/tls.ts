@@ -39,6 +39,24 @@ export function loadTlsIdentity(config: Config): TlsIdentity | null {
   return identity;
 }
 
+/** What `docker info` says of network sockets that let in more than they should, in dockerd's words. */
+export function networkWarnings(config: Config): readonly string[] {
+  return config.get('host').flatMap((host) => {
+    const address = /^tcp:\/\/(.*)$/.exec(host)?.[1];
+    if (address === undefined || (usesTls(config) && verifiesClients(config))) return [];
+    const what = usesTls(config)
+      ? `https://${address} without TLS client verification`
+      : `http://${address} without encryption`;
+    return [`[DEPRECATION NOTICE]: API is accessible on ${what}.${ATTACK_SURFACE}`];
+  });
+}
+
+const ATTACK_SURFACE = `
+         Access to the remote API is equivalent to root access on the host. Refer
+         to the 'Docker daemon attack surface' section in the documentation for
+         more information: https://docs.docker.com/go/attack-surface/
+In future versions this will be a hard failure preventing the daemon from starting! Learn more at: https://docs.docker.com/go/api-security/`;
+
 function readPair(path: string, paths: { readonly cert: string; readonly key: string }): string {
   try {
     return readFileSync(path, 'utf8');

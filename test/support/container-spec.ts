@@ -111,6 +111,7 @@ export function exampleInput(change: SpecChange = {}): RuntimeSpecInput {
     apparmorProfile: null,
     defaultUlimits: [],
     capabilityMask: (1n << 41n) - 1n,
+    noNewPrivileges: false,
     devices: [],
     initPath: null,
   };

@@ -73,6 +73,10 @@ export interface ContainersOptions {
   readonly initPath: string | null;
   /** Put an init into containers that do not say (`--init` of the daemon). */
   readonly initByDefault: boolean;
+  /** No new privileges for containers that do not say (`--no-new-privileges` of the daemon). */
+  readonly noNewPrivilegesByDefault: boolean;
+  /** How long a stop waits for containers that do not say. */
+  readonly defaultStopTimeoutSeconds: number;
   readonly dns: readonly string[];
   readonly dnsSearch: readonly string[];
   readonly dnsOptions: readonly string[];

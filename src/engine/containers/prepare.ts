@@ -78,11 +78,18 @@ export async function prepareBundle(
     apparmorProfile: options.apparmorProfile,
     defaultUlimits: options.defaultUlimits,
     capabilityMask: options.capabilityMask,
+    noNewPrivileges: noNewPrivilegesOf(host.securityOptions) ?? options.noNewPrivilegesByDefault,
     devices: [...(host.privileged ? await hostDevices() : []), ...(await resolveDevices(host.devices))],
     initPath: (host.init ?? options.initByDefault) ? initPathOf(options.initPath) : null,
   });
   writeFileSync(paths.config, JSON.stringify(made), { mode: 0o600 });
   return made;
+}
+
+/** `--security-opt no-new-privileges[=true|:false]`; null: not said. The last one counts. */
+function noNewPrivilegesOf(securityOptions: readonly string[]): boolean | null {
+  const said = securityOptions.findLast((option) => option.startsWith('no-new-privileges'));
+  return said === undefined ? null : /^no-new-privileges([:=](1|t|true))?$/i.test(said);
 }
 
 /** Properties of the container's scope, where systemd keeps it; the user's own word on one wins. */

@@ -13,7 +13,6 @@ export interface StopOptions {
   readonly timeoutSeconds: number | null;
 }
 
-const DEFAULT_STOP_SECONDS = 10;
 /** How long a process may take to die of SIGKILL: longer means that the kernel holds it (a hung file system). */
 const KILL_WAIT_MS = 10_000;
 
@@ -81,7 +80,8 @@ export async function stopContainer(
 ): Promise<boolean> {
   const signal =
     options.signal === null || options.signal === '' ? stopSignalOf(container) : parseSignal(options.signal);
-  const seconds = options.timeoutSeconds ?? container.document.spec.stopTimeoutSeconds ?? DEFAULT_STOP_SECONDS;
+  const seconds =
+    options.timeoutSeconds ?? container.document.spec.stopTimeoutSeconds ?? room.options.defaultStopTimeoutSeconds;
   const given = new AbortController();
   const ended = container.waiters.add('next-exit', given.signal).catch(() => null);
   const asked = await container.mailbox.run(async () => {

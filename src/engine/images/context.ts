@@ -32,7 +32,8 @@ export interface ImageContext {
   readonly platform: Platform;
   /** Written into the configs of imported images as `docker_version`. */
   readonly engineVersion: string;
-  readonly limits: ImageLimits;
+  /** Replaced when the daemon is reconfigured. */
+  limits: ImageLimits;
   readonly downloads: Gate;
   /** One download a blob at a time. */
   readonly blobLock: KeyedLock<string>;

@@ -1,15 +1,28 @@
 /** Lets a fixed number of jobs run at a time; the others wait in line. */
 export class Gate {
+  #width: number;
   #free: number;
   readonly #waiting: (() => void)[] = [];
 
   constructor(width: number) {
-    this.#free = Math.max(1, width);
+    this.#width = Math.max(1, width);
+    this.#free = this.#width;
+  }
+
+  /** Lets another number run from now on; jobs that run already are not disturbed. */
+  widen(width: number): void {
+    const before = this.#width;
+    this.#width = Math.max(1, width);
+    this.#free += this.#width - before;
+    while (this.#free > 0 && this.#waiting.length > 0) {
+      this.#free -= 1;
+      this.#waiting.shift()?.();
+    }
   }
 
   /** True when the next job would have to wait. */
   get isFull(): boolean {
-    return this.#free === 0;
+    return this.#free <= 0;
   }
 
   /** Waits for a place; dispose of it to let the next in. Rejects with the signal's reason when aborted before. */
@@ -22,9 +35,10 @@ export class Gate {
       [Symbol.dispose]: () => {
         if (left) return;
         left = true;
-        const next = this.#waiting.shift();
-        if (next === undefined) this.#free += 1;
-        else next();
+        this.#free += 1;
+        if (this.#free <= 0 || this.#waiting.length === 0) return;
+        this.#free -= 1;
+        this.#waiting.shift()?.();
       },
     };
   }

@@ -47,6 +47,8 @@ export interface ImagesDependencies {
 export interface ImageRoom extends Images {
   /** At start-up, after the layer store's own sweep: takes away what a killed daemon left half brought in. */
   recover(): Promise<void>;
+  /** Gives new limits: those of downloads count for all that begin from now on. */
+  reconfigure(limits: ImageLimits): void;
 }
 
 /** Makes the image room. */
@@ -66,6 +68,10 @@ export function createImages(dependencies: ImagesDependencies): ImageRoom {
   const pullDesk = (): Promise<PullDesk> =>
     (desk ??= import('./pull-desk.ts').then(({ PullDesk }) => new PullDesk(context)));
   return {
+    reconfigure(limits) {
+      context.limits = limits;
+      context.downloads.widen(limits.maxConcurrentDownloads);
+    },
     list: async (filter) => listImages(context, filter),
     get: (ref) => catalog.view(catalog.lookUp(ref)),
     find: (ref) => {

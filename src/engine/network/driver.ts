@@ -84,6 +84,8 @@ export interface FirewallDriver {
   removeNetwork(bridgeName: string): Promise<void>;
   publish(bridgeName: string, ports: readonly PublishedPort[]): Promise<void>;
   unpublish(bridgeName: string, ports: readonly PublishedPort[]): Promise<void>;
+  /** Puts all that was given so far in place again, at one blow, whatever has become of it. */
+  reassert(): Promise<void>;
   /** Takes everything of this engine away. */
   tearDown(): Promise<void>;
 }

@@ -4,8 +4,8 @@ import type { SystemFacts, SystemInfo } from './types.ts';
 
 /** What only the composition root knows: options, and answers of other rooms. */
 export interface FactSources {
-  /** Values that stay as they are while the daemon runs. */
-  readonly fixed: Omit<
+  /** Values that no request changes; asked anew each time, since a reload may. */
+  readonly configured: () => Omit<
     SystemInfo,
     | 'hostname'
     | 'kernelVersion'
@@ -32,14 +32,15 @@ export interface FactSources {
 export function createSystemFacts(sources: FactSources): SystemFacts {
   return {
     async info() {
+      const configured = sources.configured();
       const [release_, limits, versions, descriptors] = await Promise.all([
         osRelease(),
-        limitsOfHost(sources.fixed.cgroupVersion),
+        limitsOfHost(configured.cgroupVersion),
         sources.versions(),
         readdir('/proc/self/fd').then((names) => names.length),
       ]);
       return {
-        ...sources.fixed,
+        ...configured,
         hostname: hostname(),
         kernelVersion: release(),
         operatingSystem: release_.name,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { InvalidArgumentError, messageOf } from '../../base/errors.ts';
 import type { Config } from '../../config/config.ts';
 import { createContainers, type EngineContainers } from '../../engine/containers/index.ts';
+import type { ContainersOptions } from '../../engine/containers/options.ts';
 import { checkCgroupParent } from '../../engine/containers/validation.ts';
 import type { Images } from '../../engine/images/types.ts';
 import { LinuxFiles } from '../../engine/kernel/linux/files.ts';
@@ -14,7 +15,6 @@ import { createJournaldLogDriver } from '../../engine/logging/journald/driver.ts
 import { noneLogDriver } from '../../engine/logging/none/driver.ts';
 import type { Networks } from '../../engine/network/types.ts';
 import type { CgroupHost } from '../../engine/runtime/cgroups.ts';
-import type { RuntimeChoice } from '../../engine/runtime/choice.ts';
 import { knowsLogLabels } from '../../engine/runtime/conmon/command.ts';
 import type { Monitor } from '../../engine/runtime/monitor.ts';
 import { createSeccomp } from '../../engine/runtime/seccomp/index.ts';
@@ -23,7 +23,7 @@ import type { SystemInfo } from '../../engine/system/types.ts';
 import type { Volumes } from '../../engine/volumes/driver.ts';
 import { cgroupDriverOf, defaultModesOf, hostPlatform, capabilityMask, ulimitsOf } from './engine-options.ts';
 import { initProgram, requiredProgram } from './programs.ts';
-import type { Ground } from './rooms.ts';
+import type { Ground, LiveRuntimes } from './rooms.ts';
 
 const DEFAULT_CGROUP_PARENTS = { cgroupfs: '/docker', systemd: 'docker.slice' } as const;
 
@@ -36,7 +36,8 @@ export function openLogDrivers(): readonly LogDriver[] {
 /** The rooms below containers. */
 export interface LowerRooms {
   readonly cgroups: CgroupHost;
-  readonly runtime: RuntimeChoice;
+  readonly runtimes: LiveRuntimes;
+  readonly logDrivers: ReadonlyMap<string, LogDriver>;
   readonly storage: StorageDriver;
   readonly networks: Networks;
   readonly volumes: Volumes;
@@ -48,13 +49,6 @@ export interface LowerRooms {
 /** Opens the containers room; `recover` comes later, when its fronts' neighbours are in place. */
 export function openContainers(ground: Ground, rooms: LowerRooms): EngineContainers {
   const { config, kernel, clock, events, logger, database, dataRoot, execRoot } = ground;
-  const logDrivers = new Map(openLogDrivers().map((driver) => [driver.name, driver]));
-  const defaultLogDriver = logDrivers.get(config.get('log-driver'));
-  if (defaultLogDriver === undefined) {
-    throw new InvalidArgumentError(`logger: no log driver named '${config.get('log-driver')}' is registered`);
-  }
-  defaultLogDriver.validate(config.get('log-opt'));
-  const modes = defaultModesOf(config, rooms.cgroups.version);
   const cgroupDriver = cgroupDriverOf(config, rooms.cgroups.version);
   const parent = config.get('cgroup-parent');
   checkCgroupParent(parent, cgroupDriver);
@@ -68,34 +62,23 @@ export function openContainers(ground: Ground, rooms: LowerRooms): EngineContain
       images: rooms.images,
       networks: rooms.networks,
       volumes: rooms.volumes,
-      logDrivers,
+      logDrivers: rooms.logDrivers,
       monitor: rooms.monitor,
-      runtimes: rooms.runtime.runtimes,
+      runtimes: rooms.runtimes.byName,
       seccomp: createSeccomp({ kernel, cachePath: join(execRoot, 'seccomp'), defaultProfile: seccompProfile(config) }),
       events,
       logger,
     },
     {
+      ...changeableOptions(config, rooms, rooms.runtimes.defaultName),
       containersRoot: join(dataRoot, 'containers'),
       bundlesRoot: join(execRoot, 'containers'),
-      defaultRuntime: rooms.runtime.defaultName,
-      defaultLogDriver: defaultLogDriver.name,
-      defaultLogOptions: config.get('log-opt'),
       cgroup: {
         version: rooms.cgroups.version,
         driver: cgroupDriver,
         parent: parent === '' ? DEFAULT_CGROUP_PARENTS[cgroupDriver] : parent,
       },
-      defaultShmSizeBytes: config.get('default-shm-size'),
-      defaultIpcMode: modes.ipc,
-      defaultCgroupnsMode: modes.cgroupns,
-      defaultUlimits: ulimitsOf(config),
       initPath: initProgram(config.get('init-path')),
-      initByDefault: config.get('init'),
-      dns: config.get('dns'),
-      dnsSearch: config.get('dns-search'),
-      dnsOptions: config.get('dns-opt'),
-      hostGatewayAddress: config.get('host-gateway-ip') === '' ? null : config.get('host-gateway-ip'),
       // Loading Docker's AppArmor profile comes with the host service.
       apparmorProfile: null,
       capabilityMask: capabilityMask(),
@@ -104,10 +87,55 @@ export function openContainers(ground: Ground, rooms: LowerRooms): EngineContain
       cpuCount: cpus().length,
       // The network room switches forwarding on before the first container can start.
       limits: { ...rooms.limits, ipv4Forwarding: rooms.limits.ipv4Forwarding || config.get('ip-forward') },
-      stopContainersOnShutdown: !config.get('live-restore'),
-      shutdownTimeoutSeconds: config.get('shutdown-timeout'),
     },
   );
+}
+
+/** What stays as the daemon started. */
+type FixedOptions = Pick<
+  ContainersOptions,
+  | 'containersRoot'
+  | 'bundlesRoot'
+  | 'cgroup'
+  | 'initPath'
+  | 'apparmorProfile'
+  | 'capabilityMask'
+  | 'hostPlatform'
+  | 'hostname'
+  | 'cpuCount'
+  | 'limits'
+>;
+
+/** The options that a reload can change. InvalidArgumentError in Docker's words. */
+export function changeableOptions(
+  config: Config,
+  { cgroups, logDrivers }: Pick<LowerRooms, 'cgroups' | 'logDrivers'>,
+  defaultRuntime: string,
+): Omit<ContainersOptions, keyof FixedOptions> {
+  const logDriver = logDrivers.get(config.get('log-driver'));
+  if (logDriver === undefined) {
+    throw new InvalidArgumentError(`logger: no log driver named '${config.get('log-driver')}' is registered`);
+  }
+  logDriver.validate(config.get('log-opt'));
+  const modes = defaultModesOf(config, cgroups.version);
+  return {
+    defaultRuntime,
+    defaultLogDriver: logDriver.name,
+    defaultLogOptions: config.get('log-opt'),
+    defaultShmSizeBytes: config.get('default-shm-size'),
+    defaultIpcMode: modes.ipc,
+    defaultCgroupnsMode: modes.cgroupns,
+    defaultUlimits: ulimitsOf(config),
+    defaultStopTimeoutSeconds: config.get('default-stop-timeout'),
+    initByDefault: config.get('init'),
+    noNewPrivilegesByDefault: config.get('no-new-privileges'),
+    dns: config.get('dns'),
+    dnsSearch: config.get('dns-search'),
+    dnsOptions: config.get('dns-opt'),
+    hostGatewayAddress: config.get('host-gateway-ip') === '' ? null : config.get('host-gateway-ip'),
+    stopContainersOnShutdown: !config.get('live-restore'),
+    shutdownTimeoutSeconds: config.get('shutdown-timeout'),
+  };
 }
 
 /** Text of `--seccomp-profile`, `unconfined`, or null for the built-in one. */

@@ -6,13 +6,14 @@ import type { Logger } from '../../base/logger.ts';
 import type { Config } from '../../config/config.ts';
 import { FileContentStore } from '../../engine/content/file-store.ts';
 import type { Events } from '../../engine/events/types.ts';
-import { createImages } from '../../engine/images/index.ts';
-import type { Images, ImageUsers } from '../../engine/images/types.ts';
+import { createImages, type ImageRoom } from '../../engine/images/index.ts';
+import type { ImageUsers } from '../../engine/images/types.ts';
 import type { Kernel } from '../../engine/kernel/kernel.ts';
 import { createNetworks, DEFAULT_ADDRESS_POOLS } from '../../engine/network/index.ts';
 import type { Networks } from '../../engine/network/types.ts';
 import type { CgroupHost } from '../../engine/runtime/cgroups.ts';
 import { chooseRuntimes, type RuntimeChoice } from '../../engine/runtime/choice.ts';
+import type { OciProgram } from '../../engine/runtime/oci-program.ts';
 import type { Database } from '../../engine/state/database.ts';
 import { LayerTable } from '../../engine/state/layers.ts';
 import { chooseStorageDriver } from '../../engine/storage/choice.ts';
@@ -24,13 +25,14 @@ import { Overlay2Driver } from '../../engine/storage/overlay2/driver.ts';
 import { probeOverlay2 } from '../../engine/storage/overlay2/probe.ts';
 import { VfsDriver } from '../../engine/storage/vfs/driver.ts';
 import { addedRuntimesOf, addressPoolsOf, cgroupDriverOf, hostPlatform, proxiesOf } from './engine-options.ts';
-import { lazyRegistryClient } from './lazy-registry.ts';
+import type { LiveConfig } from '../live-config.ts';
+import { renewableRegistryClient, type Renewable } from './renewable-registry.ts';
 
 const CERTIFICATES_DIRECTORY = '/etc/docker/certs.d';
 
 /** What every room stands on. */
 export interface Ground {
-  readonly config: Config;
+  readonly config: LiveConfig;
   readonly logger: Logger;
   readonly version: string;
   readonly clock: Clock;
@@ -41,8 +43,14 @@ export interface Ground {
   readonly execRoot: string;
 }
 
-/** crun or runc, and what was added; see runtime/choice.ts. */
-export function openRuntimes({ config, kernel, execRoot }: Ground, cgroups: CgroupHost): RuntimeChoice {
+/** The runtimes that can be named now; a reload changes them in place. */
+export interface LiveRuntimes {
+  readonly byName: Map<string, OciProgram>;
+  defaultName: string;
+}
+
+/** crun or runc, and what was added, by `config`; see runtime/choice.ts. */
+export function chooseFrom(config: Config, { kernel, execRoot }: Ground, cgroups: CgroupHost): RuntimeChoice {
   const preferred = config.get('default-runtime');
   return chooseRuntimes({
     kernel,
@@ -85,7 +93,7 @@ export async function openImages(
   workers: LayerWorkers,
   resources: AsyncDisposableStack,
   users: ImageUsers,
-): Promise<Images> {
+): Promise<{ readonly images: ImageRoom; readonly registry: Renewable }> {
   const { config, clock, logger, database, dataRoot, kernel, events } = ground;
   const layers = new DriverLayerStore({
     driver,
@@ -97,7 +105,7 @@ export async function openImages(
   });
   await layers.sweep();
   const registry = resources.use(
-    lazyRegistryClient(async () => {
+    renewableRegistryClient(async () => {
       const { createRegistryClient } = await import('../../engine/registry/distribution-client.ts');
       return createRegistryClient({
         clock,
@@ -121,13 +129,18 @@ export async function openImages(
     logger,
     platform: hostPlatform(),
     engineVersion: ground.version,
-    limits: {
-      maxConcurrentDownloads: config.get('max-concurrent-downloads'),
-      maxDownloadAttempts: config.get('max-download-attempts'),
-    },
+    limits: imageLimitsOf(config),
   });
   await images.recover();
-  return images;
+  return { images, registry };
+}
+
+/** Limits of downloads. */
+export function imageLimitsOf(config: Config): Parameters<ImageRoom['reconfigure']>[0] {
+  return {
+    maxConcurrentDownloads: config.get('max-concurrent-downloads'),
+    maxDownloadAttempts: config.get('max-download-attempts'),
+  };
 }
 
 /** The network room with the default bridge as the flags want it. */

@@ -5,6 +5,8 @@ import type { PublishedPort } from '../../../src/engine/network/types.ts';
 /** A firewall driver to be tried. */
 export interface FirewallSubject extends Disposable {
   readonly firewall: FirewallDriver;
+  /** Takes the driver's rules away behind its back. */
+  flush(): void;
   /** All that the driver has in the kernel now, as text; '' for nothing at all. */
   inspect(): string;
 }
@@ -64,6 +66,20 @@ export function firewallContract(name: string, make: () => FirewallSubject): voi
       expect(subject.inspect()).not.toContain('50002');
       for (const _ of [1, 2]) await firewall.tearDown();
       expect(subject.inspect()).toBe('');
+    });
+
+    it('puts everything back that another program took away', async () => {
+      using subject = make();
+      const { firewall } = subject;
+      await firewall.initialise({ networks: [network('fc0')], ports: [port(50001)] });
+      await firewall.publish('fc0', [port(50002)]);
+      const whole = subject.inspect();
+      subject.flush();
+      await firewall.reassert();
+      expect(subject.inspect()).toBe(whole);
+      await firewall.reassert();
+      expect(subject.inspect()).toBe(whole);
+      await firewall.tearDown();
     });
 
     it('drops what an earlier run left when it starts', async () => {

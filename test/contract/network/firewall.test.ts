@@ -17,6 +17,7 @@ describe.skipIf(!isRoot)(`on the kernel${isRoot ? '' : ' (skipped: nftables need
       // Without the name, in whose digits one of the words looked for may hide.
       return execFileSync('nft', ['list', 'table', 'ip', TABLE], { encoding: 'utf8' }).replaceAll(TABLE, '');
     },
+    flush: () => void execFileSync('nft', ['delete', 'table', 'ip', TABLE]),
     [Symbol.dispose]: () => undefined,
   }));
 });
@@ -24,5 +25,6 @@ describe.skipIf(!isRoot)(`on the kernel${isRoot ? '' : ' (skipped: nftables need
 firewallContract('none', () => ({
   firewall: new UntouchedFirewall(),
   inspect: () => '',
+  flush: () => undefined,
   [Symbol.dispose]: () => undefined,
 }));

@@ -64,6 +64,7 @@ export interface RuntimeSpecInput {
   readonly defaultUlimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   /** The capabilities that the daemon itself may hand on (its bounding set), as the kernel numbers them. */
   readonly capabilityMask: bigint;
+  readonly noNewPrivileges: boolean;
   /** Device nodes to put in (`--device`, or the host's when privileged), see devices.ts. */
   readonly devices: readonly DeviceGrant[];
   /** Host's init binary to put in as /sbin/docker-init, or null. */

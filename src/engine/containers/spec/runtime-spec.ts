@@ -1,6 +1,5 @@
 import type { LinuxSpec, ProcessSpec, RuntimeSpec, SpecMount } from '../../oci/runtime-spec.ts';
 import type { ExecSpec } from '../types.ts';
-import type { ContainerSpec } from '../spec-types.ts';
 import { capabilitiesOf } from './capabilities.ts';
 import { DEFAULT_PATHS } from '../default-paths.ts';
 import { deviceRules } from './devices.ts';
@@ -83,7 +82,7 @@ function processOf(input: RuntimeSpecInput): ProcessSpec {
     cwd: spec.workingDirectory === '' ? '/' : spec.workingDirectory,
     capabilities: capabilitySets(capabilities, user.uid),
     rlimits: rlimitsOf(input),
-    noNewPrivileges: hasNoNewPrivileges(spec),
+    noNewPrivileges: input.noNewPrivileges,
     ...(input.apparmorProfile === null ? {} : { apparmorProfile: input.apparmorProfile }),
     oomScoreAdj: host.oomScoreAdj,
   };
@@ -112,11 +111,6 @@ function rlimitsOf(input: RuntimeSpecInput): NonNullable<ProcessSpec['rlimits']>
   const own = input.spec.host.ulimits;
   const defaults = input.defaultUlimits.filter((limit) => !own.some(({ name }) => name === limit.name));
   return [...defaults, ...own].map(({ name, soft, hard }) => ({ type: `RLIMIT_${name.toUpperCase()}`, soft, hard }));
-}
-
-/** `--security-opt no-new-privileges[=true|:true]`. */
-function hasNoNewPrivileges(spec: ContainerSpec): boolean {
-  return spec.host.securityOptions.some((option) => /^no-new-privileges([:=]true)?$/.test(option));
 }
 
 function mountsOf(input: RuntimeSpecInput): readonly SpecMount[] {

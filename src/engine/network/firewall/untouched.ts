@@ -15,5 +15,7 @@ export class UntouchedFirewall implements FirewallDriver {
 
   async unpublish(): Promise<void> {}
 
+  async reassert(): Promise<void> {}
+
   async tearDown(): Promise<void> {}
 }

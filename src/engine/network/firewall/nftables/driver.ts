@@ -79,6 +79,10 @@ export class NftablesFirewall implements FirewallDriver {
     if (held.length > 0) this.#change('delete', held);
   }
 
+  async reassert(): Promise<void> {
+    this.#replace();
+  }
+
   async tearDown(): Promise<void> {
     this.#networks.clear();
     this.#ports.clear();

@@ -1,40 +1,48 @@
 import { randomUUID } from 'node:crypto';
 import { formatTimestamp } from '../../base/clock.ts';
+import type { Config } from '../../config/config.ts';
+import type { LogDriver } from '../../engine/logging/driver.ts';
 import type { CgroupHost } from '../../engine/runtime/cgroups.ts';
-import type { RuntimeChoice } from '../../engine/runtime/choice.ts';
 import type { StorageDriver } from '../../engine/storage/driver.ts';
 import type { FactSources } from '../../engine/system/facts.ts';
 import { cgroupDriverOf, proxiesOf } from './engine-options.ts';
-import { openLogDrivers } from './containers-room.ts';
 import { initProgram } from './programs.ts';
-import type { Ground } from './rooms.ts';
+import type { Ground, LiveRuntimes } from './rooms.ts';
 
 const ENGINE_ID_KEY = 'engine-id';
 /** dockerd always trusts registries on this machine. */
 const ALWAYS_INSECURE = ['::1/128', '127.0.0.0/8'];
 
-/** What `docker info` says and no request changes. */
-export function fixedFacts(
+/** What `docker info` says and no request changes; a reload may, so each call reads anew. */
+export function configuredFacts(
   ground: Ground,
   cgroups: CgroupHost,
-  runtime: RuntimeChoice,
+  runtimes: LiveRuntimes,
   storage: StorageDriver,
-): FactSources['fixed'] {
+  logDrivers: readonly LogDriver[],
+): FactSources['configured'] {
   const { config, version, dataRoot, clock } = ground;
-  const proxies = proxiesOf(config);
-  return {
+  const constant = {
     engineId: engineId(ground),
     engineVersion: version,
     storageDriver: storage.name,
     dataRoot,
-    debug: config.get('debug'),
-    logDriver: config.get('log-driver'),
-    logDrivers: openLogDrivers().map(({ name }) => name),
+    logDrivers: logDrivers.map(({ name }) => name),
     cgroupDriver: cgroupDriverOf(config, cgroups.version),
     cgroupVersion: cgroups.version,
-    defaultRuntime: runtime.defaultName,
+    startedAt: formatTimestamp(clock.now()),
+  };
+  return () => ({ ...constant, ...changeable(config, runtimes) });
+}
+
+function changeable(config: Config, runtimes: LiveRuntimes) {
+  const proxies = proxiesOf(config);
+  return {
+    debug: config.get('debug'),
+    logDriver: config.get('log-driver'),
+    defaultRuntime: runtimes.defaultName,
     runtimes: Object.fromEntries(
-      [...runtime.runtimes].map(([name, { program }]) => [name, { path: program.path, runtimeArgs: [] }]),
+      [...runtimes.byName].map(([name, { program }]) => [name, { path: program.path, runtimeArgs: [] }]),
     ),
     initBinary: initProgram(config.get('init-path')) ?? '',
     securityOptions: config.get('seccomp-profile') === 'unconfined' ? [] : ['name=seccomp,profile=builtin'],
@@ -46,7 +54,6 @@ export function fixedFacts(
     httpProxy: proxies.http,
     httpsProxy: proxies.https,
     noProxy: proxies.none,
-    startedAt: formatTimestamp(clock.now()),
   };
 }
 
