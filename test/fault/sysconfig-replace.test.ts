@@ -46,7 +46,7 @@ describe('replacing a file', () => {
   it('leaves the old or the new content whichever effect fails, and nothing else in the directory', () => {
     const { effects, calls } = failing(0);
     writeFileSync(path, 'old');
-    replaceFile(path, Buffer.from('new'), effects);
+    replaceFile(path, Buffer.from('new'), { effects });
     expect(readFileSync(path, 'utf8')).toBe('new');
     expect(calls).toEqual([
       'readLink',
@@ -63,7 +63,7 @@ describe('replacing a file', () => {
     ]);
     for (const [index, name] of calls.entries()) {
       writeFileSync(path, 'old');
-      expect(() => replaceFile(path, Buffer.from('new'), failing(index + 1).effects)).toThrow(`ENOSPC: ${name}`);
+      expect(() => replaceFile(path, Buffer.from('new'), failing(index + 1))).toThrow(`ENOSPC: ${name}`);
       expect(readFileSync(path, 'utf8')).toBe(name === 'syncDirectory' ? 'new' : 'old');
       expect(readdirSync(directory)).toEqual(['docker']);
     }
@@ -81,7 +81,7 @@ describe('replacing a file', () => {
         throw new Error('EIO: remove');
       },
     };
-    expect(() => replaceFile(path, Buffer.from('new'), effects)).toThrow('EIO: sync');
+    expect(() => replaceFile(path, Buffer.from('new'), { effects })).toThrow('EIO: sync');
     expect(readFileSync(path, 'utf8')).toBe('old');
   });
 

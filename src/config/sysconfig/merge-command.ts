@@ -56,7 +56,7 @@ function readUnlessMissing(path: string): Buffer | null {
 
 function write(path: string, content: Buffer, effects: FileEffects): void {
   try {
-    replaceFile(path, content, effects);
+    replaceFile(path, content, { effects });
   } catch (error) {
     throw new Error(pathErrorText('write', path, error), { cause: error });
   }

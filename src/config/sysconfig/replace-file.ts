@@ -35,12 +35,19 @@ export interface FileEffects {
   remove(path: string): void;
 }
 
+export interface ReplaceFileOptions {
+  readonly effects?: FileEffects;
+  /** Permissions of a file that was not there before; 0644, as sysconfig files are shipped. */
+  readonly newFileMode?: number;
+}
+
 /**
  * Replaces a file's content at once: whoever reads sees the old or the new, also after a power cut. Mode, owner and
  * extended attributes stay; behind a symbolic link it is the target that is replaced. When it throws (a Node system
  * error), the file is as it was; only when making the rename itself durable failed it has the new content already.
  */
-export function replaceFile(path: string, content: Uint8Array, effects: FileEffects = HOST_EFFECTS): void {
+export function replaceFile(path: string, content: Uint8Array, options: ReplaceFileOptions = {}): void {
+  const { effects = HOST_EFFECTS, newFileMode = NEW_FILE_MODE } = options;
   const target = followLinks(path, effects);
   const before = effects.stat(target);
   const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.new`);
@@ -49,7 +56,7 @@ export function replaceFile(path: string, content: Uint8Array, effects: FileEffe
     try {
       effects.write(fd, content);
       if (before !== null) effects.setOwner(fd, before.uid, before.gid);
-      effects.setMode(fd, before === null ? NEW_FILE_MODE : before.mode & 0o7777);
+      effects.setMode(fd, before === null ? newFileMode : before.mode & 0o7777);
       if (before !== null) effects.copyAttributes(target, temporary);
       effects.sync(fd);
     } finally {
@@ -86,7 +93,6 @@ export const HOST_EFFECTS: FileEffects = Object.freeze({
   remove: (path: string) => unlinkSync(path),
 });
 
-/** As sysconfig files are shipped. */
 const NEW_FILE_MODE = 0o644;
 /** The kernel's own bound. */
 const MAX_LINKS = 40;
