@@ -2,13 +2,18 @@
 import type { Clock } from '../base/clock.ts';
 import { InvalidArgumentError } from '../base/errors.ts';
 import type { JsonObject, JsonValue } from '../base/json.ts';
-import type { Engine, Platform } from '../engine/index.ts';
+import type { ContainerView, Engine, EngineEvent, ImageView, Platform } from '../engine/index.ts';
 import { NEWEST, type ApiVersion } from './compat/version.ts';
 import type { BuildFacts } from './context.ts';
+import { CONTAINER_FILTERS, selectContainers, type ListOptions } from './filters/containers.ts';
+import { EVENT_FILTERS, eventMatcher } from './filters/events.ts';
+import { Filters } from './filters/filters.ts';
+import { IMAGE_FILTERS, selectImages } from './filters/images.ts';
 import { parseJson } from './wire/body.ts';
 import { CREATE_REQUEST } from './wire/container-config.ts';
 import { inspectDocument } from './wire/container-inspect.ts';
 import { createOrderOf, type CreateOrder } from './wire/create-request.ts';
+import { eventLine } from './wire/event.ts';
 import { decodeAs } from './wire/go-struct.ts';
 import { imageDocument } from './wire/image.ts';
 import { networkLookup } from './wire/lookups.ts';
@@ -32,7 +37,14 @@ export interface Documents {
   inspectVolume(name: string): Promise<string>;
   info(): Promise<JsonObject>;
   createOrder(body: string, platform: string): CreateOrder;
+  selectContainers(filters: FilterWords, options: ListOptions): readonly ContainerView[];
+  selectImages(filters: FilterWords, options: { readonly all: boolean }): Promise<readonly ImageView[]>;
+  eventMatcher(filters: FilterWords): (event: EngineEvent) => boolean;
+  eventLine(event: EngineEvent): string;
+  platform(text: string): Platform | null;
 }
+
+type FilterWords = Readonly<Record<string, readonly string[]>>;
 
 export function createDocuments(sources: DocumentSources): Documents {
   const { engine } = sources;
@@ -53,6 +65,12 @@ export function createDocuments(sources: DocumentSources): Documents {
       textOf(networkDocument(engine.networks.get(ref), { version, containers: engine.containers })),
     inspectVolume: async (name) => textOf(volumeDocument(engine.volumes.get(name))),
     info: async () => infoOf(sources, version),
+    selectContainers: (filters, options) => selectContainers(engine, Filters.of(filters, CONTAINER_FILTERS), options),
+    selectImages: async (filters, { all }) =>
+      selectImages(engine, Filters.of(filters, IMAGE_FILTERS), { all, references: [] }),
+    eventMatcher: (filters) => eventMatcher(Filters.of(filters, EVENT_FILTERS)),
+    eventLine,
+    platform: parsePlatform,
     createOrder: (body, platform) => decodeCreateBody(body, version, parsePlatform(platform)),
   };
 }

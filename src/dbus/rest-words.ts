@@ -1,5 +1,5 @@
 import type { JsonObject } from '../base/json.ts';
-import type { ContainerSpec, FrontDocument } from '../engine/index.ts';
+import type { ContainerSpec, ContainerView, EngineEvent, FrontDocument, ImageView, Platform } from '../engine/index.ts';
 
 /**
  * What this front says in the REST API's words: the escape hatches `Inspect`, `GetInfo` and `CreateContainerFromJSON`.
@@ -21,7 +21,23 @@ export interface RestWords {
    * InvalidArgumentError and NotImplementedError in Docker's words.
    */
   createOrder(body: string, platform: string): CreateOrder;
+  /** As `GET /containers/json`, newest first; a limit means stopped ones too. InvalidArgumentError. */
+  selectContainers(
+    filters: FilterWords,
+    options: { readonly all: boolean; readonly limit: number | null },
+  ): readonly ContainerView[];
+  /** As `GET /images/json`. */
+  selectImages(filters: FilterWords, options: { readonly all: boolean }): Promise<readonly ImageView[]>;
+  /** Filters of `GET /events`. */
+  eventMatcher(filters: FilterWords): (event: EngineEvent) => boolean;
+  /** A line of `GET /events`, with its end. */
+  eventLine(event: EngineEvent): string;
+  /** `linux/arm64/v8`, `amd64`; null for ''. */
+  platform(text: string): Platform | null;
 }
+
+/** Docker's filters: name → values. */
+export type FilterWords = Readonly<Record<string, readonly string[]>>;
 
 /** A create request that was understood. */
 export interface CreateOrder {

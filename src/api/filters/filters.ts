@@ -15,13 +15,12 @@ export class Filters {
   /** Reads and checks the parameter; InvalidArgumentError for bad JSON and for names not in `accepted`. */
   static from(query: Query, accepted: readonly string[] | null): Filters {
     const text = query.text('filters');
-    const values = text.trim() === '' ? new Map<string, readonly string[]>() : parse(text);
-    if (accepted !== null) {
-      for (const name of values.keys()) {
-        if (!accepted.includes(name)) throw new InvalidArgumentError(`invalid filter '${name}'`);
-      }
-    }
-    return new Filters(values);
+    return new Filters(checked(text.trim() === '' ? new Map() : parse(text), accepted));
+  }
+
+  /** Filters that come in other ways than a query. */
+  static of(words: Readonly<Record<string, readonly string[]>>, accepted: readonly string[]): Filters {
+    return new Filters(checked(new Map(Object.entries(words)), accepted));
   }
 
   get(name: string): readonly string[] {
@@ -57,6 +56,15 @@ export class Filters {
       !this.get('label!').some((wish) => hasLabel(labels, wish))
     );
   }
+}
+
+function checked(
+  values: ReadonlyMap<string, readonly string[]>,
+  accepted: readonly string[] | null,
+): ReadonlyMap<string, readonly string[]> {
+  const unknown = [...values.keys()].find((name) => accepted?.includes(name) === false);
+  if (unknown !== undefined) throw new InvalidArgumentError(`invalid filter '${unknown}'`);
+  return values;
 }
 
 function hasLabel(labels: Readonly<Record<string, string>>, wish: string): boolean {

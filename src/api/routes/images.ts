@@ -1,7 +1,7 @@
-import { InvalidArgumentError } from '../../base/errors.ts';
 import type { ImageFilter } from '../../engine/index.ts';
 import { param, type Context } from '../context.ts';
 import { Filters } from '../filters/filters.ts';
+import { IMAGE_FILTERS, selectImages } from '../filters/images.ts';
 import type { Route } from '../router.ts';
 import { sharedBytesOf } from '../wire/disk-usage.ts';
 import { historyRow, imageDocument, imageRow, removalRow } from '../wire/image.ts';
@@ -14,22 +14,17 @@ export const IMAGE_ROUTES: readonly Route[] = [
   { method: 'DELETE', pattern: '/images/{name*}', handle: remove },
 ];
 
-const LIST_FILTERS = ['before', 'dangling', 'label', 'label!', 'reference', 'since', 'until'];
-
 async function list({ engine, query, version, reply }: Context): Promise<void> {
-  const filters = Filters.from(query, LIST_FILTERS);
-  const filter = imageFilterOf(filters, query.boolean('all'));
+  const filters = Filters.from(query, IMAGE_FILTERS);
   // The parameter of before 1.41.
   const name = version.before('1.41') ? query.textOrNull('filter') : null;
-  const images = await engine.images.list(
-    name === null ? filter : { ...filter, references: [...filter.references, name] },
-  );
+  const kept = await selectImages(engine, filters, {
+    all: query.boolean('all'),
+    references: name === null ? [] : [name],
+  });
   const containers = engine.containers.list();
   const wantsShared = query.boolean('shared-size');
   const all = wantsShared ? await engine.images.list(EVERY_IMAGE) : [];
-  const kept = images.filter(
-    ({ config }) => !(filters.get('label!').length > 0) || filters.matchLabels(config.config?.Labels ?? {}),
-  );
   reply.json(
     200,
     kept.map((image) =>
@@ -50,21 +45,6 @@ const EVERY_IMAGE: ImageFilter = {
   before: null,
   since: null,
 };
-
-/** Docker's filters in the engine's words. */
-function imageFilterOf(filters: Filters, all: boolean): ImageFilter {
-  if (filters.has('until')) {
-    throw new InvalidArgumentError("filter 'until' is not supported by this version of moored");
-  }
-  return {
-    all,
-    references: filters.get('reference'),
-    dangling: filters.boolean('dangling'),
-    labels: filters.get('label'),
-    before: filters.get('before')[0] ?? null,
-    since: filters.get('since')[0] ?? null,
-  };
-}
 
 async function inspect(context: Context): Promise<void> {
   const { engine, version, reply } = context;
