@@ -1,6 +1,6 @@
 /**
  * The golden documents: what an interface has, and what introspection answers. One file an interface in introspection/,
- * read when first asked for; an installed daemon has the same folder beside its bundle.
+ * read when first asked for; an installed daemon has the same folder.
  */
 import { readFileSync } from 'node:fs';
 import { InternalError } from '../base/errors.ts';
@@ -15,8 +15,8 @@ import {
 import type { InterfaceInfo } from './xml.ts';
 import { parseIntrospection } from './xml.ts';
 
-/** Where the documents lie. */
-export const INTROSPECTION_FOLDER = new URL('./introspection/', import.meta.url);
+/** Where the documents lie: two folders deep, as every file of a checkout and of the bundle (bin/bundle). */
+export const INTROSPECTION_FOLDER = new URL('../dbus/introspection/', import.meta.url);
 
 const STANDARD: Readonly<Record<string, string>> = {
   'org.freedesktop.DBus.Peer': PEER_XML,
