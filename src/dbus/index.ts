@@ -34,7 +34,7 @@ export interface BusOptions {
   /** The system bus; DBUS_SYSTEM_BUS_ADDRESS of the daemon's environment. */
   readonly address?: string | undefined;
   /** Puts the engine's objects into the tree, before anybody can see it; what it returns is disposed of at the end. */
-  readonly objects?: (tree: ObjectTree) => readonly Disposable[];
+  readonly objects?: (tree: ObjectTree) => readonly Disposable[] | Promise<readonly Disposable[]>;
 }
 
 /** The front at work. */
@@ -57,7 +57,7 @@ export async function startBus(options: BusOptions): Promise<BusFront> {
   const dispatcher = new Dispatcher({ tree, polkit: new Polkit(logger), logger, closeFd });
   tree.add(logControlObject(logControl));
   using objects = new DisposableStack();
-  for (const object of options.objects?.(tree) ?? []) objects.use(object);
+  for (const object of (await options.objects?.(tree)) ?? []) objects.use(object);
   const address = options.address ?? SYSTEM_BUS_ADDRESS;
   const session = new Session({ clock, logger, connect, address, closeFd, dispatcher, tree });
   await session.start();

@@ -10,7 +10,7 @@ import type { ExportedInterface, ExportedObject, ObjectTree } from './exported.t
 import { interfaceInfo } from './introspection.ts';
 import { ROOT } from './names.ts';
 import type { Snapshot } from './snapshot.ts';
-import { difference, hasSilentProperties, takeSnapshot, writeAllEntries, writeEntries } from './snapshot.ts';
+import { difference, isStale, takeSnapshot, writeAllEntries, writeEntries } from './snapshot.ts';
 import type { OutgoingMessage } from './wire/message.ts';
 import { Writer } from './wire/writer.ts';
 import type { InterfaceInfo } from './xml.ts';
@@ -171,7 +171,7 @@ export class Tree implements ObjectTree {
   /** Properties whose changes nobody tells are read anew. */
   #refreshSilent({ interfaces }: TreeObject): void {
     for (const part of interfaces) {
-      if (hasSilentProperties(part.info)) part.snapshot = this.#snapshot(part.info, part.exported);
+      if (isStale(part.info, part.exported, part.snapshot)) part.snapshot = this.#snapshot(part.info, part.exported);
     }
   }
 
