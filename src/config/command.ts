@@ -50,8 +50,8 @@ function configCommand(sources: ConfigSources): Outcome {
   const verdict = validateConfig({ ...sources, argv });
   if (verdict.config === null) return refused(verdict);
   const stdout = words.includes('--json')
-    ? showAsJson(verdict.config)
-    : showAsTable(verdict.config, words.includes('--all'));
+    ? showAsJson(verdict.config, verdict.problems)
+    : showAsTable(verdict.config, verdict.problems, words.includes('--all'));
   return { exitCode: 0, stdout, stderr: '' };
 }
 

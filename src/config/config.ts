@@ -80,7 +80,8 @@ export function loadConfig(sources: ConfigSources): Config {
   const configFile = typed.configFile ?? DEFAULT_CONFIG_FILE;
   const layer = readFileLayer(files, configFile, typed.configFile !== null);
   const settings = mergeAll(configFile, layer, flags, variables).map(freezeSetting);
-  const problems = [...variables.problems, ...layer.warnings, ...settings.flatMap(offered), ...checkTogether(settings)];
+  checkTogether(settings);
+  const problems = [...variables.problems, ...layer.warnings, ...settings.flatMap(offered)];
   const byFlag = new Map(settings.map((setting) => [setting.option.flag, setting]));
   const config: Config = {
     get: (flag) => byFlag.get(flag)?.value as never,

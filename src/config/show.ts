@@ -1,7 +1,7 @@
 /** `moored config show`: what is set, by whom, what it overrides, and whether a reload applies it. */
 import type { Config } from './config.ts';
 import { nameOf, type OptionDefinition, type OptionValue } from './options.ts';
-import { formatOrigin, formatProblem, type Origin } from './origin.ts';
+import { formatOrigin, formatProblem, type ConfigProblem, type Origin } from './origin.ts';
 
 /** One option for machines, as `--json` and the D-Bus interface show it. Passwords in URLs are masked. */
 export interface ShownSetting {
@@ -43,13 +43,13 @@ export function shownSettings(config: Config): readonly ShownSetting[] {
 }
 
 /** `--json`: all options, whatever `--all` says. */
-export function showAsJson(config: Config): string {
-  const { configFile, sysconfigFile, problems } = config;
+export function showAsJson(config: Config, problems: readonly ConfigProblem[]): string {
+  const { configFile, sysconfigFile } = config;
   return `${JSON.stringify({ configFile, sysconfigFile, settings: shownSettings(config), problems }, null, 2)}\n`;
 }
 
 /** A table of what is set anywhere (`all`: of everything), and below it what is odd. */
-export function showAsTable(config: Config, all: boolean): string {
+export function showAsTable(config: Config, problems: readonly ConfigProblem[], all: boolean): string {
   const shown = shownSettings(config).filter(({ origin }) => all || origin.layer !== 'default');
   const rows = shown.map(({ key, value, origins, overridden, reload }) => [
     key,
@@ -59,7 +59,7 @@ export function showAsTable(config: Config, all: boolean): string {
     reload,
   ]);
   const lines = alignColumns([['KEY', 'VALUE', 'ORIGIN', 'OVERRIDES', 'RELOAD'], ...rows]);
-  const notes = config.problems.map((problem) => `${problem.severity}: ${formatProblem(problem)}`);
+  const notes = problems.map((problem) => `${problem.severity}: ${formatProblem(problem)}`);
   return [...lines, ...(notes.length === 0 ? [] : ['', ...notes]), ''].join('\n');
 }
 

@@ -1,10 +1,9 @@
 import { ConfigError, errorProblem } from './config-error.ts';
 import type { Setting } from './merge.ts';
 import type { OptionFlag, OptionValue } from './options.ts';
-import type { ConfigProblem } from './origin.ts';
 
 /** What single values cannot tell: options that exclude or need one another. Throws ConfigError in dockerd's words. */
-export function checkTogether(settings: readonly Setting[]): readonly ConfigProblem[] {
+export function checkTogether(settings: readonly Setting[]): void {
   const byFlag = new Map(settings.map((setting) => [setting.option.flag, setting]));
   const get = (flag: OptionFlag): OptionValue | undefined => byFlag.get(flag)?.value;
   const refuse = (flag: OptionFlag, text: string, prefix = 'failed to start daemon: '): ConfigError => {
@@ -30,7 +29,6 @@ export function checkTogether(settings: readonly Setting[]): readonly ConfigProb
       throw refuse('cgroup-parent', 'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"');
     }
   }
-  return unprotected(byFlag.get('host'), get('tlsverify') === true);
 }
 
 /** `conflict labels for a=2 and a=1`; the same label twice is none. */
@@ -43,20 +41,4 @@ function conflictingLabels(labels: readonly string[]): string | null {
     seen.set(key, label);
   }
   return null;
-}
-
-/** An address on the network without client certificates: root for whoever reaches it. */
-function unprotected(setting: Setting | undefined, verified: boolean): readonly ConfigProblem[] {
-  if (setting === undefined || verified) return [];
-  const { value, origin } = setting;
-  return (value as readonly string[])
-    .filter((host) => host.startsWith('tcp://') || !host.includes('://'))
-    .map((host) => ({
-      severity: 'warning',
-      file: origin.file,
-      line: origin.line,
-      subject: 'hosts',
-      text: `${host} lets everybody who reaches it become root on this host`,
-      cure: 'Set tlsverify, with tlscacert, tlscert and tlskey',
-    }));
 }

@@ -18,14 +18,35 @@ export interface Verdict {
 export function validateConfig(sources: ConfigSources): Verdict {
   try {
     const config = loadConfig(sources);
-    const wrong = config.problems.find(({ severity }) => severity === 'error');
+    const problems = [...config.problems, ...unprotectedHosts(config)];
+    const wrong = problems.find(({ severity }) => severity === 'error');
     const refusal =
       wrong === undefined ? null : `unable to configure the Docker daemon: ${wrong.subject}: ${wrong.text}`;
-    return { config, refusal, problems: config.problems };
+    return { config, refusal, problems };
   } catch (error) {
     if (error instanceof PrintAndExit) throw error;
     const refusal = messageOf(error);
     const problems = error instanceof ConfigError ? error.problems : [errorProblem(refusal.split('\n')[0] ?? refusal)];
     return { config: null, refusal, problems };
   }
+}
+
+/**
+ * Addresses on the network without client certificates: root for whoever reaches them. The daemon that listens there says
+ * so itself, in dockerd's words.
+ */
+function unprotectedHosts(config: Config): readonly ConfigProblem[] {
+  if (config.get('tlsverify')) return [];
+  const { file, line } = config.originOf('host');
+  return config
+    .get('host')
+    .filter((host) => host.startsWith('tcp://') || !host.includes('://'))
+    .map((host) => ({
+      severity: 'warning',
+      file,
+      line,
+      subject: 'hosts',
+      text: `${host} lets everybody who reaches it become root on this host`,
+      cure: 'Set tlsverify, with tlscacert, tlscert and tlskey',
+    }));
 }
