@@ -123,13 +123,7 @@ export function capabilityMask(): bigint {
   return BigInt(`0x${bounding}`);
 }
 
-/** Proxies for registry traffic: configured ones, else the environment's, as dockerd reads them. */
+/** Proxies for registry traffic. The environment's are the configuration's weakest layer, as in dockerd. */
 export function proxiesOf(config: Config): { readonly http: string; readonly https: string; readonly none: string } {
-  const fromEnvironment = (name: string): string => process.env[name] ?? process.env[name.toLowerCase()] ?? '';
-  const choose = (configured: string, name: string): string => (configured === '' ? fromEnvironment(name) : configured);
-  return {
-    http: choose(config.get('http-proxy'), 'HTTP_PROXY'),
-    https: choose(config.get('https-proxy'), 'HTTPS_PROXY'),
-    none: choose(config.get('no-proxy'), 'NO_PROXY'),
-  };
+  return { http: config.get('http-proxy'), https: config.get('https-proxy'), none: config.get('no-proxy') };
 }
