@@ -1,0 +1,58 @@
+import { readFileSync, rmSync } from 'node:fs';
+import { errnoCodeOf } from '../../base/errors.ts';
+import { replaceFile, type FileEffects } from '../../config/sysconfig.ts';
+import { BackupStore, BACKUP_DIRECTORY, digestOf, type Backup } from './backups.ts';
+
+export interface RestoreOptions {
+  readonly nowMs: number;
+  /** Who asks; 0 for nobody but the clock. */
+  readonly uid: number;
+  /** Of all configuration files now. */
+  readonly revision: string;
+  /** What the file is expected to hold; anything else is somebody's work and kept as a backup. Null: keep in any case. */
+  readonly writtenDigest: string | null;
+  readonly effects?: FileEffects;
+}
+
+/** Puts a file back as the backup has it. What it holds now is kept where nobody else has it. */
+export function restore(store: BackupStore, backup: Backup, options: RestoreOptions): void {
+  const { nowMs, uid, revision, writtenDigest, effects } = options;
+  const content = contentOf(backup.path);
+  const digest = digestOf(content);
+  if (digest === digestOf(backup.content)) return;
+  if (digest !== writtenDigest) store.save({ timeMs: nowMs, uid, revision, path: backup.path, content });
+  if (backup.content === null) rmSync(backup.path, { force: true });
+  else replaceFile(backup.path, backup.content, effects === undefined ? {} : { effects });
+}
+
+/**
+ * For the start of the daemon, before it reads its configuration: a change that nobody has confirmed in time, perhaps
+ * because the daemon did not survive it, goes back now. Returns what to tell the log; null when there was nothing to do.
+ * Never throws: a start must not fail for it.
+ */
+export function rollBackOverdue(nowMs: number, directory: string = BACKUP_DIRECTORY): string | null {
+  try {
+    const store = new BackupStore(directory);
+    const pending = store.pending();
+    if (pending === null || nowMs < pending.deadlineMs) return null;
+    const backup = store.load(pending.checkpoint);
+    if (backup !== null) {
+      restore(store, backup, { nowMs, uid: 0, revision: '', writtenDigest: pending.writtenDigest });
+    }
+    store.clearPending();
+    return backup === null
+      ? `the checkpoint ${pending.checkpoint} of an unconfirmed change is gone; the configuration stays as it is`
+      : `nobody confirmed the last change of ${backup.path} in time: the file is as it was before`;
+  } catch (error) {
+    return `an unconfirmed change of the configuration cannot be undone: ${String(error)}`;
+  }
+}
+
+function contentOf(path: string): Buffer | null {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if (errnoCodeOf(error) === 'ENOENT') return null;
+    throw error;
+  }
+}
