@@ -3,7 +3,7 @@
  * does not compile until this front has decided too.
  */
 import type { ErrorKind } from '../base/errors.ts';
-import { EngineError, ForbiddenError, InvalidArgumentError } from '../base/errors.ts';
+import { EngineError, errnoCodeOf, ForbiddenError, InvalidArgumentError } from '../base/errors.ts';
 import { SERVICE } from './names.ts';
 import { ValueError } from './wire/writer.ts';
 
@@ -104,7 +104,7 @@ const BY_KIND: Readonly<Record<ErrorKind, string>> = {
   conflict: engineErrorName('Conflict'),
   forbidden: engineErrorName('Conflict'),
   unauthorized: engineErrorName('PullAccessDenied'),
-  unavailable: engineErrorName('RegistryUnavailable'),
+  unavailable: engineErrorName('Failed'),
   'not-implemented': engineErrorName('NotSupported'),
   'data-loss': engineErrorName('Failed'),
   internal: engineErrorName('Failed'),
@@ -130,10 +130,12 @@ const BY_TEXT: readonly (readonly [ErrorKind | null, RegExp, EngineErrorName])[]
   [null, /is not running|not running$/i, 'NotRunning'],
   [null, /is not paused/i, 'NotPaused'],
   [null, /is already (running|paused|started)/i, 'AlreadyRunning'],
+  [null, /too ?many ?requests|rate limit/i, 'RateLimited'],
+  // The registry's texts begin with the request, as Go's do: `Get "https://…": dial tcp …`.
+  ['unavailable', /^(get|head|post|put|patch|delete) "|registry|no endpoints found/i, 'RegistryUnavailable'],
   [null, /has active endpoints|volume is in use|is being used by|is using its referenced image/i, 'InUse'],
   [null, /is restarting|already in progress|is marked for removal/i, 'Busy'],
   [null, /no space left on device|ENOSPC/i, 'NoSpace'],
-  [null, /too ?many ?requests|rate limit/i, 'RateLimited'],
   [null, /shutting down/i, 'ShuttingDown'],
 ];
 
@@ -158,6 +160,9 @@ export function errorReply(thrown: unknown): ErrorReply {
   }
   if (thrown instanceof Error && thrown.name === 'TimeoutError') {
     return { name: engineErrorName('Timeout'), message: 'the call took too long', isFault: false };
+  }
+  if (errnoCodeOf(thrown) === 'ENOSPC') {
+    return { name: engineErrorName('NoSpace'), message: 'no space left on device', isFault: false };
   }
   if (thrown instanceof ValueError) {
     return { name: engineErrorName('Failed'), message: 'the answer cannot be sent over D-Bus', isFault: true };
