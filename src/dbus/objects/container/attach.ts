@@ -36,12 +36,12 @@ async function attach({ parts, id }: Subject, options: Dictionary): Promise<read
 
 /**
  * Joins a client's descriptor to a process until the process ends, the client goes, or it types the detach keys. Output is
- * framed unless the process has a terminal.
+ * framed unless the process has a terminal. `onGone`: the client has gone before the process.
  */
 export function serveAttachment(
   streams: OpenStreams,
   attachment: Attachment,
-  { stdin }: { readonly stdin: boolean },
+  { stdin, onGone }: { readonly stdin: boolean; readonly onGone?: () => void },
 ): number {
   const serve = async (stream: ServedStream): Promise<void> => {
     const output = sinkOf(stream, attachment.terminal);
@@ -51,6 +51,7 @@ export function serveAttachment(
       // The call was answered long ago: only the stream can tell.
       if (!stream.signal.aborted) await output.write('stderr', Buffer.from(`${messageOf(error)}\n`));
     }
+    if (stream.signal.aborted) onGone?.();
   };
   return stdin ? streams.converse(serve) : streams.send(serve);
 }

@@ -45,10 +45,13 @@ async function openShell(subject: Subject, shell: Shell): Promise<readonly unkno
   const path = shell.path === '' ? containers.findProgram(id, SHELLS) : shell.path;
   if (path === null) throw new NotFoundError(`no shell in container ${id}: tried ${SHELLS.join(', ')}`);
   const command = [path, ...shell.args];
-  const given = { User: shell.user, Environment: shell.environment };
+  // No detach keys: Ctrl-P is the shell's own.
+  const given = { User: shell.user, Environment: shell.environment, DetachKeys: '' };
   const execId = await containers.createExec(id, { ...specOf(command, given), terminal: true });
   const attachment = await containers.startExec(execId, { terminal: true, consoleSize: null });
-  return [serveAttachment(parts.streams, attachment, { stdin: true }), execPath(id, execId)];
+  // As when a terminal is closed: nobody could ever type into this one again.
+  const onGone = (): void => void containers.signalExec(execId, 'HUP').catch(() => undefined);
+  return [serveAttachment(parts.streams, attachment, { stdin: true, onGone }), execPath(id, execId)];
 }
 
 /**

@@ -298,10 +298,44 @@ describe('execs', () => {
     const path = await fixture.run();
     const [fd, exec] = await fixture.call(path, 'OpenShell', 'root', '', ['-l'], ['A=1']);
     const { spec } = fixture.engine.containers.getExec((exec as string).slice(-64));
-    expect(spec).toMatchObject({ command: ['/bin/sh', '-l'], terminal: true, user: 'root', env: ['A=1'] });
+    expect(spec).toMatchObject({
+      command: ['/bin/sh', '-l'],
+      terminal: true,
+      user: 'root',
+      env: ['A=1'],
+      detachKeys: '',
+    });
     fixture.descriptors.close(fd as number);
     fixture.engine.containers.findProgram = () => null;
     await expect(fixture.call(path, 'OpenShell', '', '', [], [])).rejects.toThrow(/no shell in container/);
+  });
+});
+
+describe('a shell', () => {
+  it('is hung up on when the client goes, as at the end of a terminal', async () => {
+    using fixture = new MirrorFixture().start();
+    const path = await fixture.run();
+    const startExec = fixture.engine.containers.startExec.bind(fixture.engine.containers);
+    fixture.engine.containers.startExec = async (id) => {
+      const { run, terminal } = await startExec(id);
+      return {
+        terminal,
+        run: async (client) => {
+          const gone = new Promise<void>((resolve) => {
+            client.signal.addEventListener('abort', () => resolve());
+          });
+          await Promise.race([run(client), gone]);
+        },
+      };
+    };
+    const peer = await fixture.open(path, 'OpenShell', '', 'sleep', [], []);
+    peer.socket.end();
+    peer.socket.destroy();
+    await until(() => {
+      void fixture.clock.advance(2000);
+      return fixture.engine.containers.execSignals.length > 0;
+    });
+    expect(fixture.engine.containers.execSignals).toEqual(['HUP']);
   });
 });
 
