@@ -1,3 +1,4 @@
+import { fstatSync, readFileSync } from 'node:fs';
 import { chmod, chown, lstat, mkdir, unlink } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
@@ -122,9 +123,20 @@ function inUse(target: ListenTarget): ConflictError {
   }
 }
 
+/** Node does not know the path of a unix socket that it did not bind; the kernel's table does. */
+function inheritedAddress(fd: number): string {
+  const inode = String(fstatSync(fd).ino);
+  // Number, reference count, protocol, flags, type, state, inode, path.
+  const rows = readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .map((line) => line.split(/\s+/));
+  const path = rows.find((row) => row[6] === inode)?.[7];
+  return path === undefined ? `fd://${String(fd)}` : `unix://${path}`;
+}
+
 function addressOf(server: Server, target: ListenTarget): string {
   const address = server.address();
   if (typeof address === 'string') return `unix://${address}`;
-  if (address === null) return target.kind === 'fd' ? `fd://${String(target.fd)}` : '';
+  if (address === null) return target.kind === 'fd' ? inheritedAddress(target.fd) : '';
   return `tcp://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${String(address.port)}`;
 }
