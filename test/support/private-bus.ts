@@ -166,7 +166,7 @@ export interface PolkitQuestion {
   readonly cancellation: string;
 }
 
-export type PolkitAnswer = 'yes' | 'no' | 'challenge' | 'never';
+export type PolkitAnswer = 'yes' | 'no' | 'challenge' | 'never' | 'error';
 
 /** Owns org.freedesktop.PolicyKit1 and answers as told, where the real polkitd is not what is tested. */
 export class PolkitStandIn implements Disposable {
@@ -204,6 +204,11 @@ export class PolkitStandIn implements Disposable {
     const question = { sender: subject[1].name.value, action, details, flags, cancellation };
     this.questions.push(question);
     const answer = this.answer(question);
+    if (answer === 'error') {
+      const error = { errorName: 'org.freedesktop.PolicyKit1.Error.Failed', signature: 's', body: ['not registered'] };
+      client.send({ type: 'error', replySerial: message.serial, destination: message.sender, ...error });
+      return;
+    }
     if (answer !== 'never') reply('(bba{ss})', [[answer === 'yes', answer === 'challenge', {}]]);
   }
 

@@ -111,6 +111,28 @@ describe.skipIf(whyNoBus !== null)(`outages${whyNoBus === null ? '' : ` (skipped
     });
   });
 
+  it('leaves a bus that takes nothing, and comes back when it does', async () => {
+    const values: Record<string, unknown> = {};
+    const { tree, log } = await start();
+    tree.add(volumeObject('big', {}, values));
+    process.kill(bus.pid, 'SIGSTOP');
+    const paths = Array.from(
+      { length: 20_000 },
+      (_each, index) => `/org/moored/Engine1/container/${'0'.repeat(30)}${String(index)}`,
+    );
+    for (let turn = 0; turn < 60; turn++) {
+      values['Containers'] = [...paths, `/turn${String(turn)}`];
+      tree.changed(namedPath('volume', 'big'));
+      tree.flush();
+    }
+    await vi.waitFor(() =>
+      expect(log.map(({ fields }) => fields['error'])).toContain('the bus does not take what is sent to it'),
+    );
+    process.kill(bus.pid, 'SIGCONT');
+    const client = await bus.connect();
+    await vi.waitFor(async () => expect(await client.call(usage)).toEqual([1n, 2]), WAIT);
+  });
+
   it('logs a descriptor that the bus could not deliver, and what helps', async () => {
     const { tree, log } = await start();
     tree.add(volumeObject('out', { Export: async () => [openSync('/dev/zero', 'r')] }));
@@ -235,6 +257,13 @@ describe.skipIf(whyNoBus !== null || !isRoot)(
       expect(await call).toBe('tu 1 2\n');
       expect(next.questions).toHaveLength(1);
       next[Symbol.dispose]();
+    });
+
+    it('takes an error of polkit for a no', async () => {
+      using polkit = await PolkitStandIn.start(bus);
+      polkit.answer = () => 'error';
+      await expect(gdbus('GetUsage')).rejects.toThrow(/AccessDenied: polkit refuses to judge .*: not registered/);
+      expect(front.log.filter(({ level }) => level === 'error')).toHaveLength(1);
     });
 
     it('keeps setting the log level to root', async () => {
