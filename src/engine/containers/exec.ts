@@ -27,7 +27,7 @@ export async function createExec(room: Room, ref: string, spec: ExecSpec): Promi
   if (spec.command.length === 0) throw new InvalidArgumentError('No exec command specified');
   parseDetachKeys(spec.detachKeys);
   const id = newId<ExecId>();
-  container.execs.set(id, {
+  room.registry.addExec(container, {
     id,
     containerId: container.id,
     spec,
@@ -42,10 +42,8 @@ export async function createExec(room: Room, ref: string, spec: ExecSpec): Promi
 
 /** The exec with its container. NotFoundError. */
 export function findExec(room: Room, id: string): { readonly container: Container; readonly exec: Exec } {
-  for (const container of room.registry.all()) {
-    const exec = container.execs.get(id as ExecId);
-    if (exec !== undefined) return { container, exec };
-  }
+  const found = room.registry.findExec(id as ExecId);
+  if (found !== null) return found;
   throw noSuchExec(id);
 }
 
@@ -234,7 +232,7 @@ function end(room: Room, container: Container, exec: Exec, exitCode: number, pid
   container.touch();
   publish(room, container, 'exec_die', { execID: exec.id, exitCode: String(exitCode) });
   room.clock.after(RECORD_LIFE_MS, () => {
-    if (!container.execs.delete(exec.id)) return;
+    if (!room.registry.deleteExec(exec.id)) return;
     room.changes.tell({ kind: 'exec-removed', containerId: container.id, execId: exec.id });
   });
 }

@@ -1,6 +1,7 @@
-import type { ContainerId } from '../../base/ids.ts';
+import type { ContainerId, ExecId } from '../../base/ids.ts';
 import type { ImageId } from '../oci/digest.ts';
 import type { Container } from './container.ts';
+import type { Exec } from './exec-record.ts';
 import type { ContainerChange } from './types.ts';
 import { ambiguousPrefix, nameInUse, noSuchContainer } from './errors.ts';
 
@@ -10,6 +11,7 @@ const MIN_PREFIX = /^[0-9a-f]{1,63}$/;
 export class Registry {
   readonly #byId = new Map<ContainerId, Container>();
   readonly #idByName = new Map<string, ContainerId>();
+  readonly #ownerOfExec = new Map<ExecId, Container>();
   readonly #tell: (change: ContainerChange) => void;
 
   constructor(tell: (change: ContainerChange) => void = () => undefined) {
@@ -40,6 +42,7 @@ export class Registry {
   delete(container: Container): void {
     this.#byId.delete(container.id);
     if (this.#idByName.get(container.name) === container.id) this.#idByName.delete(container.name);
+    for (const execId of container.execs.keys()) this.#ownerOfExec.delete(execId);
     this.#tell({ kind: 'removed', containerId: container.id });
   }
 
@@ -61,6 +64,23 @@ export class Registry {
     const matches = this.all().filter((container) => container.id.startsWith(ref));
     if (matches.length > 1) throw ambiguousPrefix(ref);
     return matches[0] ?? null;
+  }
+
+  addExec(container: Container, exec: Exec): void {
+    container.execs.set(exec.id, exec);
+    this.#ownerOfExec.set(exec.id, container);
+  }
+
+  /** False when it is gone already, with its container. */
+  deleteExec(id: ExecId): boolean {
+    return (this.#ownerOfExec.get(id)?.execs.delete(id) ?? false) && this.#ownerOfExec.delete(id);
+  }
+
+  /** The exec with its container; null when there is none. */
+  findExec(id: ExecId): { readonly container: Container; readonly exec: Exec } | null {
+    const container = this.#ownerOfExec.get(id);
+    const exec = container?.execs.get(id);
+    return container === undefined || exec === undefined ? null : { container, exec };
   }
 
   get(id: ContainerId): Container | null {

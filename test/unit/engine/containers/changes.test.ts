@@ -48,9 +48,16 @@ describe('whoever watches containers', () => {
     const execId = await engine.room.createExec(id, exampleExec());
     await engine.room.startExecDetached(execId);
     expect(kinds).toEqual(['exec-added', 'exec-changed', 'exec-changed']);
+    await engine.room.signalExec(execId, 'KILL');
+    await engine.until(() => engine.room.getExec(execId).exitCode !== null);
+    await engine.clock.advance(5 * 60 * 1000);
+    expect(kinds.slice(3)).toEqual(['exec-changed', 'exec-removed']);
+    expect(() => engine.room.getExec(execId)).toThrow(NotFoundError);
     watch[Symbol.dispose]();
-    await engine.room.createExec(id, exampleExec());
-    expect(kinds).toHaveLength(3);
+    const left = await engine.room.createExec(id, exampleExec());
+    expect(kinds).toHaveLength(5);
+    await engine.room.remove(id, { force: true, volumes: false });
+    expect(() => engine.room.getExec(left)).toThrow(NotFoundError);
   });
 });
 
