@@ -19,6 +19,7 @@ import { Tree } from './tree.ts';
 
 export type { LogControl, LogLevel } from './log-control.ts';
 export { JobRegistry } from './job-registry.ts';
+export { exportConfig } from './objects/config.ts';
 export { mirrorContainers } from './objects/container.ts';
 export type { Descriptors } from './descriptors.ts';
 export type { ConnectStream } from './transport.ts';

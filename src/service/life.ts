@@ -24,6 +24,7 @@ import { levelPart, tlsPart } from './own-reload-parts.ts';
 import { takePidFile } from './pidfile.ts';
 import { reloadAttributes } from './reload-event.ts';
 import { createReload, type Reload } from './reload.ts';
+import { keepServiceFacts, type KeptFacts } from './service-facts.ts';
 import { takeSignals, type Signals } from './signals.ts';
 import { followStatus, statusText } from './status.ts';
 import { loadTlsIdentity, verifiesClients } from './tls.ts';
@@ -47,10 +48,10 @@ export async function live(given: Surroundings): Promise<number> {
   const { config, logger, clock, notifier } = surroundings;
   logger.info('Starting up', { message: 'start' });
   for (const problem of config.problems) logger.warn(formatProblem(problem));
-  let reload: Reload | null = null;
+  let facts: KeptFacts | null = null;
   const signals = takeSignals(logger, {
     // What went wrong is in the log. Before there is an engine, there is nothing to reload: the files are read anyhow.
-    onReload: () => void reload?.().catch(() => undefined),
+    onReload: () => void facts?.reloadAll().catch(() => undefined),
     force: (exitCode) => process.exit(exitCode),
   });
   try {
@@ -61,9 +62,10 @@ export async function live(given: Surroundings): Promise<number> {
       await daemon.tearDown();
       return 0;
     }
-    reload = reloadOf(surroundings, daemon, plan);
-    if (signals.reason === null) await work(surroundings, daemon, plan, signals);
-    reload = null;
+    const { version } = surroundings;
+    facts = keepServiceFacts({ version, clock, config, reload: reloadOf(surroundings, daemon, plan) });
+    if (signals.reason === null) await work(surroundings, daemon, plan, signals, facts);
+    facts = null;
     logger.info('Daemon is ending', { message: 'stop', reason: signals.reason });
     notifier.stopping('Stopping');
     using _patience = extendTimeouts(clock, notifier);
@@ -104,6 +106,7 @@ async function work(
   daemon: Daemon,
   { listen, tls }: Plan,
   signals: Signals,
+  facts: KeptFacts,
 ): Promise<void> {
   const { config, version, logger, logControl, kernel, clock, notifier, inherited } = surroundings;
   const { events } = daemon.engine;
@@ -111,11 +114,12 @@ async function work(
   using _flag = autostartFlag(surroundings, daemon);
   if (tls !== null) daemon.api.useTls(tls);
   const protection = tls === null ? 'none' : verifiesClients(config) ? 'client-verified' : 'encrypted';
-  await listenOnAll(daemon.api, { plan: listen, group: config.get('group'), tls: protection, logger, kernel });
+  const listening = { plan: listen, group: config.get('group'), tls: protection, logger, kernel } as const;
+  facts.listensOn(await listenOnAll(daemon.api, listening));
   using _status = followStatus({ events, clock, notifier, counts: () => daemon.containers.counts() });
   const address = process.env['DBUS_SYSTEM_BUS_ADDRESS'] ?? null;
   await using bus = config.get('dbus')
-    ? await openBus({ engine: daemon.engine, clock, logger, logControl, version, address })
+    ? await openBus({ engine: daemon.engine, clock, logger, logControl, version, address, facts, config })
     : null;
   using _idle = exitWhenIdle({
     clock,
@@ -127,7 +131,9 @@ async function work(
     end: () => signals.end('idle'),
   });
   logger.info('Daemon has completed initialization', { message: 'ready' });
+  facts.enter('running');
   await signals.ended;
+  facts.enter('stopping');
 }
 
 /** Only for the engine that boots with the host: one that was started by hand has no part in the next boot. */

@@ -18,26 +18,31 @@ export interface ListeningOptions {
   readonly kernel: Pick<Kernel, 'processes'>;
 }
 
+/** Where the API listens, and whether anybody who reaches it may use it. */
+export interface Listening {
+  readonly address: string;
+  readonly isPlainTcp: boolean;
+}
+
 /** Listens on all of the plan. UnavailableError `failed to load listeners: …`; what listens by then goes on. */
-export async function listenOnAll(api: ApiServer, options: ListeningOptions): Promise<void> {
+export async function listenOnAll(api: ApiServer, options: ListeningOptions): Promise<readonly Listening[]> {
+  const done: Listening[] = [];
+  const listen = async (target: Parameters<ApiServer['listen']>[0]): Promise<void> => {
+    const { address, isNetwork } = await api.listen(target);
+    done.push({ address, isPlainTcp: isNetwork && options.tls !== 'client-verified' });
+    tell(address, isNetwork, options);
+  };
   try {
-    const inherited: string[] = [];
     for (const { fd } of options.plan.unwanted) closeSync(fd);
-    for (const { fd } of options.plan.inherited) {
-      const { address, isNetwork } = await api.listen({ kind: 'fd', fd });
-      inherited.push(address);
-      tell(address, isNetwork, options);
-    }
+    for (const { fd } of options.plan.inherited) await listen({ kind: 'fd', fd });
+    const inherited = done.map(({ address }) => address.replace(/^unix:\/\//, ''));
     for (const wanted of options.plan.addresses) {
-      if (
-        wanted.kind === 'unix' &&
-        inherited.some((address) => isSamePath(address.replace(/^unix:\/\//, ''), wanted.path))
-      )
-        continue;
-      const target = wanted.kind === 'unix' ? { ...wanted, gid: await socketGroup(wanted.path, options) } : wanted;
-      const { address, isNetwork } = await api.listen(target);
-      tell(address, isNetwork, options);
+      if (wanted.kind === 'tcp') await listen(wanted);
+      else if (!inherited.some((path) => isSamePath(path, wanted.path))) {
+        await listen({ ...wanted, gid: await socketGroup(wanted.path, options) });
+      }
     }
+    return done;
   } catch (error) {
     throw new UnavailableError(`failed to load listeners: ${messageOf(error)}`, { cause: error });
   }

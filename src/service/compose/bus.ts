@@ -3,7 +3,9 @@ import { createDocuments } from '../../api/documents.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { BusFront } from '../../dbus/index.ts';
+import type { ServiceFacts } from '../../dbus/service-port.ts';
 import type { Engine } from '../../engine/engine.ts';
+import type { LiveConfig } from '../live-config.ts';
 import type { LogControl } from '../log.ts';
 import { busLogControl } from '../log/systemd-words.ts';
 
@@ -16,15 +18,19 @@ export interface BusParts {
   readonly version: string;
   /** DBUS_SYSTEM_BUS_ADDRESS; null for the host's own. */
   readonly address: string | null;
+  readonly facts: ServiceFacts;
+  readonly config: LiveConfig;
 }
 
 /** Puts the engine on the bus. Loaded here and now: nothing of it is in memory before the API listens. */
 export async function openBus(parts: BusParts): Promise<BusFront & AsyncDisposable> {
-  const [{ startBus, JobRegistry, mirrorContainers }, { createDescriptorCalls }] = await Promise.all([
-    import('../../dbus/index.ts'),
-    import('../../engine/kernel/linux/descriptors.ts'),
-  ]);
-  const { engine, clock, logger, version } = parts;
+  const [{ startBus, JobRegistry, mirrorContainers, exportConfig }, { ConfigEditor }, { createDescriptorCalls }] =
+    await Promise.all([
+      import('../../dbus/index.ts'),
+      import('../config-editor.ts'),
+      import('../../engine/kernel/linux/descriptors.ts'),
+    ]);
+  const { engine, clock, logger, version, facts, config } = parts;
   const descriptors = createDescriptorCalls();
   const words = createDocuments({ engine, clock, build: { version, gitCommit: 'moored', buildTime: '' } });
   const front = await startBus({
@@ -36,7 +42,19 @@ export async function openBus(parts: BusParts): Promise<BusFront & AsyncDisposab
     ...(parts.address === null ? {} : { address: parts.address }),
     objects: (tree) => {
       const jobs = new JobRegistry({ tree, clock, logger });
-      return [mirrorContainers({ engine, tree, jobs, descriptors, words, clock, logger })];
+      const reload = async (): Promise<void> => {
+        await facts.reload();
+      };
+      const editor = new ConfigEditor({ running: () => config.snapshot, reload, clock, logger });
+      const refreshing = facts.watch((change) => {
+        if (change.kind === 'reloading' && !change.active) editor.refresh();
+      });
+      return [
+        mirrorContainers({ engine, tree, jobs, descriptors, words, clock, logger }),
+        exportConfig({ port: editor, tree }),
+        editor,
+        refreshing,
+      ];
     },
   });
   return Object.assign(front, { [Symbol.asyncDispose]: () => front.close() });
