@@ -138,6 +138,27 @@ describe('./install', () => {
     expect(read(`${RULES}.rpmnew`)).toContain('-w /usr/lib/units/docker.service');
   });
 
+  test('merges the sysconfig file: values and comments stay, variables come in, what cannot be merged is told', async () => {
+    const path = '/etc/sysconfig/docker';
+    installed();
+    expect(read(path)).toBe(readFileSync(join(ROOT, 'sysconfig/docker'), 'utf8'));
+    expect(read('/usr/share/fillup-templates/sysconfig.docker')).toBe(read(path));
+    expect(modeOf(path)).toBe('644');
+
+    const value = 'DOCKER_OPTS="--label a=b \\\n  --debug"\n';
+    await writeFile(join(tree, path), `# ours\n${value}`);
+    installed();
+    expect(read(path)).toContain('# ours\n');
+    expect(read(path)).toContain(`\n${value}`);
+    expect(read(path)).toMatch(/^DOCKER_LOG_LEVEL=""$/m);
+
+    await writeFile(join(tree, path), 'DOCKER_OPTS="--debug\n');
+    const result = install();
+    expect(result.status).toBe(0);
+    expect(result.stderr).toContain(`mend ${path}, then merge: /usr/bin/moored sysconfig merge /usr/share/fillup`);
+    expect(read(path)).toBe('DOCKER_OPTS="--debug\n');
+  });
+
   test('a package gets neither manifest nor merged configuration', () => {
     installed('PACKAGE=yes');
     expect(readdirSync(join(tree, 'usr/lib/moored'))).not.toContain('manifest');

@@ -56,7 +56,7 @@ function titled(title: string, absent: string | null): string {
 }
 
 const NO_DEB = missing('dpkg-deb');
-const NO_RPM = missing('rpmbuild', 'rpm2cpio', 'cpio');
+const NO_RPM = missing('rpmbuild', 'rpmspec', 'rpm2cpio', 'cpio');
 
 describe.skipIf(NO_DEB !== null)(titled('Debian package', NO_DEB), () => {
   test('holds what ./install lays down, owned by root, and starts nothing', async () => {
@@ -110,6 +110,28 @@ describe.skipIf(NO_RPM !== null)(titled('RPM', NO_RPM), () => {
     succeed('sh', '-c', `rpm2cpio '${file}' | (cd '${tree}' && cpio -idm --quiet)`);
     expect(without(await modesOf(tree), /^usr\/share\/(doc|licenses)\/moored-/)).toEqual(without(expected, /^$/));
     expect(await readdir(join(tree, 'etc'))).not.toContain('sysconfig');
+  });
+
+  test('on SUSE uses its macros for services, users and files below /var', () => {
+    const macros = [
+      'service_add_pre',
+      'service_add_post',
+      'service_del_preun',
+      'service_del_postun',
+      'tmpfiles_create',
+    ];
+    const defines = [
+      ...macros.map((name) => `${name}() called ${name} %*`),
+      'sysusers_generate_pre() touch %2.pre',
+      'sysusers_requires Requires(pre): sysuser-shadow',
+      'udev_rules_update called udev_rules_update',
+      'suse_version 1600',
+    ].flatMap((define) => ['--define', define]);
+    const spec = succeed('rpmspec', '-P', ...defines, join(ROOT, 'packaging/moored.spec'));
+    for (const name of macros) expect(spec).toContain(`called ${name} `);
+    expect(spec).toContain('called service_add_pre docker.service docker.socket docker-autostart.service');
+    expect(spec).toContain('/usr/sbin/rcdocker');
+    expect(spec).not.toMatch(STARTS);
   });
 });
 
