@@ -113,7 +113,8 @@ export class Tree implements ObjectTree {
     if (object === undefined || declared === undefined) {
       throw new InternalError(`there is no signal ${interfaceName}.${signal} at ${path}`);
     }
-    this.#flushObject(object);
+    // Changes come before the signal that goes with them, unless they wait: a storm of signals must not become two.
+    if (object.due === null) this.#flushObject(object);
     this.#send?.({
       type: 'signal',
       path,

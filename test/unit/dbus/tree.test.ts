@@ -134,6 +134,22 @@ describe('announcing', () => {
     expect(clock.pendingCount).toBe(0);
   });
 
+  it('announces before a signal what need not wait, and keeps to the limit when signals storm', () => {
+    const values: Record<string, unknown> = {};
+    const at = pathOf('job', '1');
+    tree.add(jobObject(values));
+    sent.length = 0;
+    for (let turn = 0; turn < 50; turn++) {
+      values['Phase'] = `layer ${String(turn)}`;
+      tree.changed(at);
+      tree.emit(at, interfaceName('Job'), 'Log', [6, Buffer.from('x')]);
+    }
+    expect(sent.slice(0, 2).map(({ member }) => member)).toEqual(['PropertiesChanged', 'Log']);
+    expect(sent.filter(({ member }) => member === 'PropertiesChanged')).toHaveLength(1);
+    tree.flush();
+    expect(sent.at(-1)?.body[1]).toEqual({ Phase: { signature: 's', value: 'layer 49' } });
+  });
+
   it('keeps still without a bus, and does not tell later what nobody can have seen', async () => {
     const values: Record<string, unknown> = { Containers: [] };
     tree.connect(null);
