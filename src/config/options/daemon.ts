@@ -172,7 +172,7 @@ export const DAEMON_OPTIONS = [
     type: 'integer',
     fallback: 1500,
     help: 'Network control plane MTU',
-    ignored: NO_SWARM,
+    ignored: `has no effect: it ${NO_SWARM}`,
   },
   {
     flag: 'network-diagnostic-port',

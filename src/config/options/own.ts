@@ -15,6 +15,7 @@ export const OWN_OPTIONS = [
     values: ['error', 'flag-wins', 'file-wins'],
     fallback: 'error',
     help: 'An option both as flag and in daemon.json: "error" as dockerd, "flag-wins" or "file-wins"',
+    live: true,
     own: true,
     variable: 'DOCKER_CONFIG_CONFLICTS',
   },
