@@ -241,6 +241,16 @@ describe.skipIf(obstacle !== null)(`containers on the bus${obstacle === null ? '
     expect(JSON.parse(json as string)).toEqual(ours);
   });
 
+  it('show that their image has gone', async () => {
+    await engine.importBusybox('passing:latest');
+    const path = await docker('create', 'passing', 'true');
+    const image = (await client.properties(path))['Image'];
+    await engine.dockerOk('tag', 'passing', 'passing:again');
+    expect((await client.properties(path))['Image']).toBe(image);
+    await engine.dockerOk('rmi', '-f', String(image).slice(-64));
+    expect((await client.properties(path))['Image']).toBe('/');
+  });
+
   it('are waited for as long as the caller is there', async () => {
     const path = await docker('run', '--name', 'web', 'busybox', 'top');
     const ended = client.call(path, 'Wait', 's', ['not-running']);
