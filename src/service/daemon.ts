@@ -1,30 +1,38 @@
 import { readFileSync } from 'node:fs';
 import { MessageChannel } from 'node:worker_threads';
-import { configure } from '../config/command.ts';
 import type { Config } from '../config/config.ts';
 import { takeInheritedSockets } from './activation.ts';
 import { createLinuxKernel, SystemClock } from './compose/ground.ts';
 import { live } from './life.ts';
 import { levelOf, openLog } from './log.ts';
 import { createNotifier } from './notify.ts';
+import { rollBackUnconfirmed } from './config-editor/restore.ts';
+import { configureStart } from './unconfirmed.ts';
 import { feedWatchdog } from './watchdog.ts';
 
 /** Runs the daemon until it is told to end; returns the exit code. */
 export async function runDaemon(argv: readonly string[]): Promise<number> {
   const version = engineVersion();
-  const configured = configure({ argv, environment: process.env, version });
+  const clock = new SystemClock();
+  const { configured, notes } = configureStart({ argv, environment: process.env, version }, wallMs(clock));
   if ('exitCode' in configured) {
     process.stdout.write(configured.stdout);
     process.stderr.write(configured.stderr);
     return configured.exitCode;
   }
-  return serve(configured, version);
+  return serve(configured, { version, clock, notes });
+}
+
+/** What is known before the log is open. */
+interface Beginning {
+  readonly version: string;
+  readonly clock: SystemClock;
+  readonly notes: readonly string[];
 }
 
 /** Takes over what the service manager passed on, and lives. */
-async function serve(config: Config, version: string): Promise<number> {
+async function serve(config: Config, { version, clock, notes }: Beginning): Promise<number> {
   const kernel = createLinuxKernel();
-  const clock = new SystemClock();
   const format = config.get('log-format') === 'json' ? 'json' : 'text';
   const { logger, control: logControl } = openLog({ level: levelOf(config), format, env: process.env, kernel, clock });
   // Whatever escapes is a fault of ours: say it, keep the containers' keeper alive.
@@ -35,7 +43,18 @@ async function serve(config: Config, version: string): Promise<number> {
   const notifier = createNotifier(process.env, kernel, logger);
   using _watchdog = feedWatchdog(process.env, process.pid, clock, notifier);
   using _awake = keepAwake();
-  return await live({ config, version, kernel, clock, logger, logControl, inherited, notifier });
+  for (const note of notes) logger.warn(note);
+  const exitCode = await live({ config, version, kernel, clock, logger, logControl, inherited, notifier });
+  if (exitCode !== 0 && notifier.active) {
+    // A change that the service does not live with shall not meet it again.
+    const undone = rollBackUnconfirmed({ nowMs: wallMs(clock), evenIfEarly: true });
+    if (undone !== null) logger.warn(undone);
+  }
+  return exitCode;
+}
+
+function wallMs(clock: SystemClock): number {
+  return Number(clock.now() / 1_000_000n);
 }
 
 /**

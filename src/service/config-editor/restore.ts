@@ -25,16 +25,27 @@ export function restore(store: BackupStore, backup: Backup, options: RestoreOpti
   else replaceFile(backup.path, backup.content, effects === undefined ? {} : { effects });
 }
 
+export interface RollBackOptions {
+  readonly nowMs: number;
+  /** Also a change whose time has not come: the daemon does not start with it. */
+  readonly evenIfEarly?: boolean;
+  readonly directory?: string;
+}
+
 /**
  * For the start of the daemon, before it reads its configuration: a change that nobody has confirmed in time, perhaps
  * because the daemon did not survive it, goes back now. Returns what to tell the log; null when there was nothing to do.
  * Never throws: a start must not fail for it.
  */
-export function rollBackOverdue(nowMs: number, directory: string = BACKUP_DIRECTORY): string | null {
+export function rollBackUnconfirmed({
+  nowMs,
+  evenIfEarly,
+  directory = BACKUP_DIRECTORY,
+}: RollBackOptions): string | null {
   try {
     const store = new BackupStore(directory);
     const pending = store.pending();
-    if (pending === null || nowMs < pending.deadlineMs) return null;
+    if (pending === null || (nowMs < pending.deadlineMs && evenIfEarly !== true)) return null;
     const backup = store.load(pending.checkpoint);
     if (backup !== null) {
       restore(store, backup, { nowMs, uid: 0, revision: '', writtenDigest: pending.writtenDigest });
@@ -42,7 +53,7 @@ export function rollBackOverdue(nowMs: number, directory: string = BACKUP_DIRECT
     store.clearPending();
     return backup === null
       ? `the checkpoint ${pending.checkpoint} of an unconfirmed change is gone; the configuration stays as it is`
-      : `nobody confirmed the last change of ${backup.path} in time: the file is as it was before`;
+      : `nobody confirmed the last change of ${backup.path}: the file is as it was before`;
   } catch (error) {
     return `an unconfirmed change of the configuration cannot be undone: ${String(error)}`;
   }

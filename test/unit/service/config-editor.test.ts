@@ -18,7 +18,8 @@ import { HOST_EFFECTS, type FileEffects } from '../../../src/config/sysconfig.ts
 import type { ConfigFilesChange, SetConfigOptions } from '../../../src/dbus/config-port.ts';
 import { variant } from '../../../src/dbus/exported.ts';
 import { ConfigEditor } from '../../../src/service/config-editor.ts';
-import { rollBackOverdue } from '../../../src/service/config-editor/restore.ts';
+import { rollBackUnconfirmed } from '../../../src/service/config-editor/restore.ts';
+import { configureStart } from '../../../src/service/unconfirmed.ts';
 import { applicable, LiveConfig } from '../../../src/service/live-config.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { RecordingLogger } from '../../support/recording-logger.ts';
@@ -461,6 +462,7 @@ describe('options.NAME', () => {
 
 describe('a change that goes back', () => {
   const GOES_BACK: SetConfigOptions = { apply: 'reload', rollbackAfterMs: 60_000, backup: false, uid: 0 };
+  const rollBack = (nowMs: number): string | null => rollBackUnconfirmed({ nowMs, directory: backups });
   const DEBUGGING = SYSCONFIG.replace('"no"', '"yes"');
 
   it('goes back without Confirm, and the daemon reloads', async () => {
@@ -498,7 +500,7 @@ describe('a change that goes back', () => {
     await editor.set(keyed({ DOCKER_DEBUG: 'yes' }), '', GOES_BACK);
     editor[Symbol.dispose]();
     await clock.advance(30_000);
-    expect(rollBackOverdue(Number(clock.now() / 1_000_000n), backups)).toBeNull();
+    expect(rollBack(Number(clock.now() / 1_000_000n))).toBeNull();
     const again = start({ clock });
     await clock.advance(30_000);
     expect([text(), again.reloads]).toEqual([SYSCONFIG, [SYSCONFIG]]);
@@ -509,13 +511,37 @@ describe('a change that goes back', () => {
     await editor.set(keyed({ DOCKER_DEBUG: 'yes' }), '', GOES_BACK);
     editor[Symbol.dispose]();
     await clock.advance(60_001);
-    expect(rollBackOverdue(Number(clock.now() / 1_000_000n), backups)).toBe(
-      `nobody confirmed the last change of ${file} in time: the file is as it was before`,
+    expect(rollBack(Number(clock.now() / 1_000_000n))).toBe(
+      `nobody confirmed the last change of ${file}: the file is as it was before`,
     );
     expect(text()).toBe(SYSCONFIG);
-    expect(rollBackOverdue(Number(clock.now() / 1_000_000n), backups)).toBeNull();
+    expect(rollBack(Number(clock.now() / 1_000_000n))).toBeNull();
     const again = start({ clock });
     expect(again.clock.pendingCount).toBe(0);
+  });
+
+  it('goes back early when the daemon cannot be configured with it, and not for who only asks', async () => {
+    const { editor, clock } = start();
+    const nowMs = Number(clock.now() / 1_000_000n);
+    const sources = { argv: load().sources.argv, environment: { NOTIFY_SOCKET: '/run/x' }, version: '1' };
+    await editor.set(keyed({ DOCKER_DEBUG: 'yes' }), '', GOES_BACK);
+    editor[Symbol.dispose]();
+    expect(configureStart(sources, nowMs, backups).notes).toEqual([]);
+    // It was fine when it was made; an update of the daemon knows the option no more, say.
+    const unfit = { ...sources, argv: [...sources.argv, '--debug'] };
+    writeFileSync(join(directory, 'daemon.json'), '{"debug": true}');
+    const asked = configureStart({ ...unfit, argv: [...unfit.argv, '--validate'] }, nowMs, backups);
+    expect([asked.notes, text()]).toEqual([[], DEBUGGING]);
+    configureStart({ ...unfit, environment: {} }, nowMs, backups);
+    expect(text()).toBe(DEBUGGING);
+    const { notes, configured } = configureStart(unfit, nowMs, backups);
+    expect(notes).toEqual([`nobody confirmed the last change of ${file}: the file is as it was before`]);
+    expect([text(), 'exitCode' in configured]).toEqual([SYSCONFIG, true]);
+    writeFileSync(join(directory, 'daemon.json'), '{}');
+    expect(configureStart(unfit, nowMs + 1_000_000, backups)).toMatchObject({
+      notes: [],
+      configured: { validateOnly: false },
+    });
   });
 
   it('does not wait longer for a clock that was set back', async () => {
@@ -581,17 +607,17 @@ describe('a change that goes back', () => {
     mkdirSync(backups, { recursive: true });
     writeFileSync(join(backups, 'pending.json'), '{"checkpoint": 1');
     writeFileSync(join(backups, '20260101T000000Z-00000000.json'), '[]');
-    expect(rollBackOverdue(0, backups)).toBeNull();
+    expect(rollBack(0)).toBeNull();
     expect(start().editor.listBackups()).toEqual([]);
     writeFileSync(
       join(backups, 'pending.json'),
       '{"checkpoint":"20260101T000000Z-00000000","deadlineMs":1,"durationMs":1,"writtenDigest":""}',
     );
-    expect(rollBackOverdue(2, backups)).toContain('is gone; the configuration stays as it is');
+    expect(rollBack(2)).toContain('is gone; the configuration stays as it is');
     expect(existsSync(join(backups, 'pending.json'))).toBe(false);
     rmSync(backups, { recursive: true });
     writeFileSync(backups, 'no directory');
-    expect(rollBackOverdue(2, backups)).toBeNull();
+    expect(rollBack(2)).toBeNull();
   });
 });
 
