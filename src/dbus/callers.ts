@@ -54,6 +54,11 @@ export class Callers {
     return caller;
   }
 
+  /** Whether a peer has called and is still there. */
+  has(name: string): boolean {
+    return this.#callers.has(name);
+  }
+
   /** The peer has left the bus: nobody waits for its calls any more. */
   left(name: string): void {
     this.#callers.get(name)?.abort(new DOMException('the caller has left the bus', 'AbortError'));

@@ -103,7 +103,11 @@ export class Session {
         return;
       }
       this.#standing = standing;
-      tree.connect((message) => void standing.connection.send(message));
+      // A signal to one caller (a job's log) is dropped when that one has left: on a new bus its name is another's.
+      tree.connect(({ destination, ...message }) => {
+        if (destination === undefined) standing.connection.send(message);
+        else if (standing.callers.has(destination)) standing.connection.send({ ...message, destination });
+      });
       await this.#requestName(standing.connection);
       this.#isOutageTold = false;
     } catch (error) {

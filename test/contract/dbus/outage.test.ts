@@ -1,7 +1,9 @@
 /** What goes wrong around us: no bus, the bus restarted, the name taken, polkit away, asked in vain or restarted. */
 import { openSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { interfaceName, namedPath, SERVICE } from '../../../src/dbus/names.ts';
+import type { ExportedObject } from '../../../src/dbus/exported.ts';
+import { interfaceInfo } from '../../../src/dbus/introspection.ts';
+import { CONFIG_PATH, interfaceName, namedPath, SERVICE } from '../../../src/dbus/names.ts';
 import type { BareFront } from '../../support/bus-front.ts';
 import { startBareFront } from '../../support/bus-front.ts';
 import { PlainClient, PolkitStandIn, PrivateBus, whyNoBus } from '../../support/private-bus.ts';
@@ -79,6 +81,33 @@ describe.skipIf(whyNoBus !== null)(`outages${whyNoBus === null ? '' : ` (skipped
     expect(log.map(({ message }) => message)).toContain('the connection to the system bus is lost; connecting again');
   });
 
+  it('sends a signal for one caller to that one alone, and to nobody when it has left', async () => {
+    const { tree } = await start();
+    const [caller, other] = [await bus.connect(), await bus.connect()];
+    const heard: string[] = [];
+    for (const [who, client] of Object.entries({ caller, other })) {
+      await client.match({ sender: SERVICE, interface: interfaceName('Config'), member: 'Changed' }, ({ body }) =>
+        heard.push(`${who} ${String(body[1])}`),
+      );
+    }
+    tree.add(configObject());
+    const tell = (revision: string, destination: string): void =>
+      tree.emit(CONFIG_PATH, interfaceName('Config'), 'Changed', [[], revision, false], { destination });
+    tell('never called', other.uniqueName);
+    await caller.call(usage);
+    tell('called', caller.uniqueName);
+    await caller.call(usage);
+    const { uniqueName } = caller;
+    caller.close();
+    await vi.waitFor(async () => {
+      await expect(other.callBus('GetNameOwner', 's', [uniqueName])).rejects.toThrow();
+    });
+    await other.call(usage);
+    tell('left', uniqueName);
+    await other.call(usage);
+    expect(heard).toEqual(['caller called']);
+  });
+
   it('waits for its name while another process has it', async () => {
     const other = await bus.connect();
     await other.callBus('RequestName', 'su', [SERVICE, 0]);
@@ -151,6 +180,18 @@ describe.skipIf(whyNoBus !== null)(`outages${whyNoBus === null ? '' : ` (skipped
     client.close();
   });
 });
+
+/** An object with a signal. */
+function configObject(): ExportedObject {
+  const name = interfaceName('Config');
+  const methods = Object.fromEntries([...interfaceInfo(name).methods.keys()].map((method) => [method, () => []]));
+  return {
+    path: CONFIG_PATH,
+    interfaces: [
+      { name, methods, properties: () => ({ Files: [], Revision: '', PendingRestart: [], Writable: true }) },
+    ],
+  };
+}
 
 describe.skipIf(whyNoBus !== null || !isRoot)(
   `polkit, asked${whyNoBus === null && isRoot ? '' : ` (skipped: ${whyNoBus ?? 'needs root, to call as another user'})`}`,
