@@ -88,14 +88,16 @@ describe.skipIf(obstacle !== null)(`./install on a running system${reason}`, () 
       files: { '/etc/sysconfig/docker': '# ours\nDOCKER_OPTS="--debug"\n' },
     });
     const { install, environment } = bundleFor(rig);
-    await rig.ok(`${environment} ${install}`);
+    const first = await rig.run(`${environment} ${install}`);
+    expect(first.code, first.stderr).toBe(0);
+    expect(first.stderr).toContain('To have it: systemctl enable --now docker.socket');
     const text = await rig.ok('cat /etc/sysconfig/docker');
     expect(text).toMatch(/^# ours\nDOCKER_OPTS="--debug"$/m);
     expect(text).toMatch(/^DOCKER_NETWORK_OPTIONS=""$/m);
     expect((await rig.run('systemctl is-enabled docker.socket')).stdout).toBe('disabled\n');
     await rig.ok('systemctl enable --now docker.socket');
     expect(await rig.ok('moor ping')).toBe('OK');
-    await rig.ok(`${environment} ${install}`);
+    expect((await rig.run(`${environment} ${install}`)).stderr).toContain('systemctl restart docker.service');
     expect(await rig.ok('cat /etc/sysconfig/docker')).toBe(text);
 
     const removed = await rig.run(`${install} --uninstall`);
