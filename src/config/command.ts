@@ -1,9 +1,9 @@
 /** The daemon's start as far as configuration goes: serve, or `--validate`, `config show`, and the answer to bad input. */
-import type { Config, ConfigSources } from './config.ts';
+import { loadConfig, type Config, type ConfigSources } from './config.ts';
 import { PrintAndExit } from './help.ts';
 import { formatProblem, type ConfigProblem } from './origin.ts';
 import { showAsJson, showAsTable } from './show.ts';
-import { validateConfig, type Verdict } from './validate.ts';
+import { refusalFor, validateConfig, verdictOn, type Verdict } from './validate.ts';
 
 /** What a command that ends at once says, and its exit code. */
 export interface Outcome {
@@ -27,14 +27,14 @@ export function configure(sources: ConfigSources): Config | Outcome {
   const [word, ...words] = sources.argv;
   try {
     if (word === 'config') return configCommand({ ...sources, argv: words });
-    const verdict = validateConfig(sources);
-    if (verdict.config === null) return refused(verdict);
-    if (!verdict.config.validateOnly) return verdict.config;
+    const config = loadConfig(sources);
+    if (!config.validateOnly) return config;
+    const verdict = verdictOn(config);
     if (verdict.refusal !== null) return refused(verdict);
     return { exitCode: 0, stdout: '', stderr: `${list(verdict.problems)}configuration OK\n` };
   } catch (error) {
     if (error instanceof PrintAndExit) return { exitCode: 0, stdout: error.message, stderr: '' };
-    throw error;
+    return refused(refusalFor(error));
   }
 }
 

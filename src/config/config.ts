@@ -12,6 +12,7 @@ import { HOST_FILES, type ConfigFiles } from './files.ts';
 import { parseFlags, type Flags } from './flags.ts';
 import { helpText, PrintAndExit, versionText } from './help.ts';
 import { mergeLayers, type Setting } from './merge.ts';
+import { once } from './once.ts';
 import { nameOf, OPTION_BY_FLAG, OPTIONS, type OptionFlag, type ValueOf } from './options.ts';
 import type { ConfigProblem, Origin } from './origin.ts';
 import { checkTogether } from './together.ts';
@@ -81,13 +82,17 @@ export function loadConfig(sources: ConfigSources): Config {
   const layer = readFileLayer(files, configFile, typed.configFile !== null);
   const settings = mergeAll(configFile, layer, flags, variables).map(freezeSetting);
   checkTogether(settings);
-  const problems = [...variables.problems, ...layer.warnings, ...settings.flatMap(offered)];
+  const oddities = [...layer.warnings, ...settings.flatMap(offered)];
+  // Traps of the sysconfig file take a second reading of it, with the eyes of all its readers: not on the way to READY.
+  const problems = once(() => Object.freeze([...variables.problems, ...oddities]));
   const byFlag = new Map(settings.map((setting) => [setting.option.flag, setting]));
   const config: Config = {
     get: (flag) => byFlag.get(flag)?.value as never,
     originOf: (flag) => byFlag.get(flag)?.origin as never,
     settings: Object.freeze(settings),
-    problems: Object.freeze(problems),
+    get problems() {
+      return problems();
+    },
     sources: Object.freeze({ argv: Object.freeze(argv), environment: variables.ownEnvironment, version, files }),
     configFile,
     sysconfigFile,

@@ -9,6 +9,7 @@
  * metadata comments, or handed in by src/config.
  */
 import { effectiveVariables, readDocument, type SysconfigVariable } from './sysconfig/document.ts';
+import { once } from './once.ts';
 import { findProblems, type TrapOptions } from './sysconfig/traps.ts';
 import type { SysconfigProblem } from './sysconfig/problems.ts';
 
@@ -36,9 +37,12 @@ export interface Sysconfig {
 /** Reads the bytes of a sysconfig file. Never throws: what is wrong is among the problems. */
 export function parseSysconfig(content: Uint8Array, options: TrapOptions = {}): Sysconfig {
   const document = readDocument(content);
+  const problems = once(() => findProblems(document, options));
   return {
     variables: effectiveVariables(document),
     assignments: document.assignments,
-    problems: findProblems(document, options),
+    get problems() {
+      return problems();
+    },
   };
 }

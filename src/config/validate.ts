@@ -17,18 +17,26 @@ export interface Verdict {
 /** Loads, and tells what is wrong instead of throwing. Lets {@link PrintAndExit} through. */
 export function validateConfig(sources: ConfigSources): Verdict {
   try {
-    const config = loadConfig(sources);
-    const problems = [...config.problems, ...unprotectedHosts(config)];
-    const wrong = problems.find(({ severity }) => severity === 'error');
-    const refusal =
-      wrong === undefined ? null : `unable to configure the Docker daemon: ${wrong.subject}: ${wrong.text}`;
-    return { config, refusal, problems };
+    return verdictOn(loadConfig(sources));
   } catch (error) {
-    if (error instanceof PrintAndExit) throw error;
-    const refusal = messageOf(error);
-    const problems = error instanceof ConfigError ? error.problems : [errorProblem(refusal.split('\n')[0] ?? refusal)];
-    return { config: null, refusal, problems };
+    return refusalFor(error);
   }
+}
+
+/** What is wrong with a configuration that could be loaded. */
+export function verdictOn(config: Config): Verdict {
+  const problems = [...config.problems, ...unprotectedHosts(config)];
+  const wrong = problems.find(({ severity }) => severity === 'error');
+  const refusal = wrong === undefined ? null : `unable to configure the Docker daemon: ${wrong.subject}: ${wrong.text}`;
+  return { config, refusal, problems };
+}
+
+/** What loading threw, as a verdict. Throws {@link PrintAndExit} on. */
+export function refusalFor(thrown: unknown): Verdict {
+  if (thrown instanceof PrintAndExit) throw thrown;
+  const refusal = messageOf(thrown);
+  const problems = thrown instanceof ConfigError ? thrown.problems : [errorProblem(refusal.split('\n')[0] ?? refusal)];
+  return { config: null, refusal, problems };
 }
 
 /**

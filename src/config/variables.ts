@@ -64,15 +64,17 @@ export function readVariables(files: ConfigFiles, path: string, environment: Env
       return value === undefined ? null : { name, value, file: null, line: null };
     },
     ownEnvironment: Object.fromEntries(Object.entries(environment).filter(([name]) => !inFile.has(name))),
-    problems: (sysconfig?.problems ?? []).map(({ code, severity, line, key, text, cure }) => ({
-      code,
-      severity,
-      file: path,
-      line,
-      subject: key,
-      text,
-      cure,
-    })),
+    get problems() {
+      return (sysconfig?.problems ?? []).map(({ code, severity, line, key, text, cure }) => ({
+        code,
+        severity,
+        file: path,
+        line,
+        subject: key,
+        text,
+        cure,
+      }));
+    },
   };
 }
 

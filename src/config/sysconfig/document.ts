@@ -1,4 +1,5 @@
-import { commentLines, createMetadataReader, decodeBytes, type VariableMetadata } from './metadata.ts';
+import { once } from '../once.ts';
+import { commentLines, createMetadataReader, decodeBytes, NO_METADATA, type VariableMetadata } from './metadata.ts';
 import { scan, type AnySegment, type AssignmentSegment, type Quoting } from './scanner.ts';
 
 /** A variable as systemd gets it, and where it stands. */
@@ -49,21 +50,25 @@ export function isVariableName(name: string): boolean {
 }
 
 function assignmentsOf(text: string, segments: readonly AnySegment[]): readonly SysconfigVariable[] {
-  const reader = createMetadataReader();
-  const variables: SysconfigVariable[] = [];
+  const found: { readonly segment: AssignmentSegment; readonly before: readonly AnySegment[] }[] = [];
   let before: AnySegment[] = [];
   for (const segment of segments) {
     if (segment.kind !== 'assignment') {
       before.push(segment);
     } else if (isVariableName(segment.name)) {
-      variables.push(variableOf(text, segment, reader.next(commentLines(text, before))));
+      found.push({ segment, before });
       before = [];
     }
   }
-  return variables;
+  // Only editors ask for metadata; the daemon's start does without this second reading.
+  const metadata = once(() => {
+    const reader = createMetadataReader();
+    return found.map((variable) => reader.next(commentLines(text, variable.before)));
+  });
+  return found.map(({ segment }, index) => variableOf(text, segment, () => metadata()[index] ?? NO_METADATA));
 }
 
-function variableOf(text: string, segment: AssignmentSegment, metadata: VariableMetadata): SysconfigVariable {
+function variableOf(text: string, segment: AssignmentSegment, metadata: () => VariableMetadata): SysconfigVariable {
   const raw = text.slice(segment.start, segment.textEnd);
   return {
     name: segment.name,
@@ -74,7 +79,9 @@ function variableOf(text: string, segment: AssignmentSegment, metadata: Variable
     quoting: segment.quoting,
     openQuote: segment.openQuote,
     hasTextAfterQuote: segment.hasTextAfterQuote,
-    metadata,
+    get metadata() {
+      return metadata();
+    },
   };
 }
 

@@ -53,6 +53,16 @@ const ACTION_KEYWORDS: ReadonlySet<MetadataKeyword> = new Set([
 
 export const NO_ACTIONS: MetadataActions = { preSaveCommand: '', serviceReload: [], serviceRestart: [], command: '' };
 
+/** What a variable has about which nothing is said. */
+export const NO_METADATA: VariableMetadata = {
+  path: '',
+  description: '',
+  type: 'string',
+  default: null,
+  help: '',
+  actions: NO_ACTIONS,
+};
+
 /** One `## Keyword: value`, its lines joined. */
 export interface MetadataEntry {
   readonly keyword: MetadataKeyword;
@@ -74,14 +84,7 @@ export interface CommentLine {
 }
 
 export function createMetadataReader(): MetadataReader {
-  let last: VariableMetadata = {
-    path: '',
-    description: '',
-    type: 'string',
-    default: null,
-    help: '',
-    actions: NO_ACTIONS,
-  };
+  let last = NO_METADATA;
   const descriptions = new Map<string, string>();
   return {
     next(comments) {
