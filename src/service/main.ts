@@ -11,7 +11,8 @@ if (import.meta.filename.endsWith('.ts')) {
 const [verb, ...words] = process.argv.slice(2);
 if (verb === 'sysconfig') {
   const { runSysconfigMerge } = await import('../config/sysconfig.ts');
-  process.exitCode = runSysconfigMerge(words);
+  const { createFileEffects } = await import('./compose/file-effects.ts');
+  process.exitCode = runSysconfigMerge(words, { effects: createFileEffects() });
 } else {
   // The name that ps and systemctl show; Node calls its first thread MainThread. The command line stays as it is.
   writeFileSync('/proc/self/comm', 'moored');

@@ -14,6 +14,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LinuxFiles } from '../../src/engine/kernel/linux/files.ts';
+import { createFileEffects } from '../../src/service/compose/file-effects.ts';
 import { HOST_EFFECTS, replaceFile, runSysconfigMerge, type FileEffects } from '../../src/config/sysconfig.ts';
 
 let directory = '';
@@ -94,6 +96,19 @@ describe('replacing a file', () => {
     expect(statSync(path)).toMatchObject({ uid, gid, mode: 0o100640 });
   });
 
+  it('keeps extended attributes', (context) => {
+    const files = new LinuxFiles();
+    writeFileSync(path, 'old');
+    try {
+      files.setXattr(path, 'user.note', Buffer.from('kept'));
+    } catch (error) {
+      context.skip(`no extended attributes in ${tmpdir()}: ${String(error)}`);
+    }
+    replaceFile(path, Buffer.from('new'), { effects: createFileEffects() });
+    expect(files.getXattr(path, 'user.note')?.toString()).toBe('kept');
+    expect(readFileSync(path, 'utf8')).toBe('new');
+  });
+
   it('makes a file that was not there', () => {
     replaceFile(path, Buffer.from('new'));
     expect(readFileSync(path, 'utf8')).toBe('new');
@@ -123,7 +138,7 @@ describe('replacing a file', () => {
 describe('moored sysconfig merge', () => {
   const merge = (...argv: string[]): { readonly code: number; readonly errors: readonly string[] } => {
     const errors: string[] = [];
-    return { code: runSysconfigMerge(argv, { error: (line) => errors.push(line) }), errors };
+    return { code: runSysconfigMerge(argv, { tell: (line) => errors.push(line) }), errors };
   };
   const template = (): string => {
     const file = join(directory, 'template');

@@ -4,9 +4,10 @@ import { errnoCodeOf, messageOf } from '../../base/errors.ts';
 import { mergeTemplate } from './merge.ts';
 import { HOST_EFFECTS, replaceFile, type FileEffects } from './replace-file.ts';
 
-/** Where the command's words go. */
-export interface MergeOutput {
-  readonly error: (line: string) => void;
+export interface MergeCommandOptions {
+  readonly effects?: FileEffects;
+  /** Where a line for the user goes; standard error. */
+  readonly tell?: (line: string) => void;
 }
 
 /**
@@ -15,12 +16,11 @@ export interface MergeOutput {
  */
 export function runSysconfigMerge(
   argv: readonly string[],
-  output: MergeOutput = { error: (line) => void process.stderr.write(`${line}\n`) },
-  effects: FileEffects = HOST_EFFECTS,
+  { effects = HOST_EFFECTS, tell = (line) => void process.stderr.write(`${line}\n`) }: MergeCommandOptions = {},
 ): number {
   const [verb, template, target, ...excess] = argv;
   if (verb !== 'merge' || template === undefined || target === undefined || excess.length > 0) {
-    output.error('Usage:  moored sysconfig merge TEMPLATE TARGET');
+    tell('Usage:  moored sysconfig merge TEMPLATE TARGET');
     return EXIT_USAGE;
   }
   try {
@@ -29,7 +29,7 @@ export function runSysconfigMerge(
     if (existing === null || !merged.equals(existing)) write(target, merged, effects);
     return 0;
   } catch (error) {
-    output.error(`${target} is left as it is: ${messageOf(error)}`);
+    tell(`${target} is left as it is: ${messageOf(error)}`);
     return 1;
   }
 }
