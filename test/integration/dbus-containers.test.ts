@@ -1,5 +1,5 @@
 /** Containers over D-Bus: a real bus, a real engine, real containers, the docker CLI beside it. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, readdirSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -12,6 +12,10 @@ import { PrivateBus, whyNoBus } from '../support/private-bus.ts';
 
 const obstacle = whyNoBus ?? obstacleToContainers();
 const NONE = {};
+/** The distribution's own, which has the distribution's packages. */
+const PYTHON = '/usr/bin/python3';
+const whyNoDasbus = spawnSync(PYTHON, ['-c', 'import dasbus']).status === 0 ? null : 'there is no python3-dasbus';
+const DASBUS_CLIENT = new URL('../support/clients/dasbus_streams.py', import.meta.url).pathname;
 const HOLDER = new URL('../support/hold-streams.ts', import.meta.url).pathname;
 
 describe.skipIf(obstacle !== null)(`containers on the bus${obstacle === null ? '' : ` (skipped: ${obstacle})`}`, () => {
@@ -261,6 +265,27 @@ describe.skipIf(obstacle !== null)(`containers on the bus${obstacle === null ? '
     await engine.dockerOk('kill', 'web');
     expect(await ended).toEqual([137, '']);
   });
+
+  it.skipIf(whyNoDasbus !== null)(
+    `serve streams to Python over dasbus${whyNoDasbus === null ? '' : ` (skipped: ${whyNoDasbus})`}`,
+    async () => {
+      const running = await docker('run', '--name', 'web', 'busybox', 'sh', '-c', 'echo hello; exec top -b -d 1000');
+      const waiting = await docker('create', '-i', 'busybox', 'wc', '-l');
+      await until(async () => (await engine.dockerOk('logs', 'web')).startsWith('hello'));
+      const printed = await bus.run(0, PYTHON, DASBUS_CLIENT, running, waiting);
+      expect(JSON.parse(printed)).toMatchObject({
+        logs: expect.stringMatching(/^hello\n/),
+        shell: 'in 42',
+        exit_code: 5,
+        attached: '2\n',
+        ended: [0, ''],
+        root: true,
+        line: expect.any(String),
+        after: [],
+        error: expect.stringContaining('InvalidArgs'),
+      });
+    },
+  );
 
   it('hold no descriptor of a client that was killed, or has gone', async () => {
     const path = await docker('run', '-i', 'busybox', 'cat');
