@@ -6,7 +6,8 @@
 
 /** The engine's rooms, upper levels first. A room sees the levels below it; rooms of one level are strangers. */
 const LEVELS = [
-  ['build', 'system', 'prune'],
+  ['build', 'system', 'schedules'],
+  ['prune'],
   ['containers'],
   ['images'],
   ['content', 'storage', 'registry', 'network', 'runtime', 'logging', 'volumes'],
@@ -52,6 +53,7 @@ const drivers = Object.entries(DRIVERS).map(([place, names]) => ({
 const packages = [
   only('koffi', ['src/engine/kernel/linux'], 'Add the system call to the Kernel interface, and call that.'),
   only('dbus-next', ['src/dbus'], 'Ask through the one small client for firewalld, systemd and resolved.'),
+  only('node-cron', ['src/engine/schedules'], 'Ask engine.schedules; time itself comes through Clock.'),
   only(
     'zod',
     ['src/api/wire', 'src/config', 'src/engine/registry'],

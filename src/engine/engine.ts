@@ -3,6 +3,7 @@ import type { Events } from './events/types.ts';
 import type { Images } from './images/types.ts';
 import type { Networks } from './network/types.ts';
 import type { Prune } from './prune/types.ts';
+import type { Schedules } from './schedules/types.ts';
 import type { SystemFacts } from './system/types.ts';
 import type { Volumes } from './volumes/driver.ts';
 
@@ -17,5 +18,6 @@ export interface Engine {
   readonly volumes: Pick<Volumes, 'list' | 'get' | 'create' | 'remove' | 'usersOf' | 'usage' | 'export' | 'import'>;
   readonly events: Pick<Events, 'subscribe' | 'listen' | 'followerCount'>;
   readonly prune: Prune;
+  readonly schedules: Schedules;
   readonly system: SystemFacts;
 }

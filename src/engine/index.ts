@@ -48,5 +48,19 @@ export type { OutputSink, OutputStream } from './oci/streams.ts';
 export type { Prune, PrunePreview, PruneRequest, PruneResult, PruneType, PruneVictim } from './prune/types.ts';
 export { PRUNE_NOTHING } from './prune/types.ts';
 export type { RegistryAuth } from './registry/client.ts';
+export type {
+  MissedRule,
+  OverlapRule,
+  RunOptions,
+  RunResult,
+  ScheduleDefinition,
+  ScheduleEvent,
+  ScheduleOperation,
+  ScheduleOrigin,
+  ScheduleRun,
+  Schedules,
+  ScheduleTiming,
+  ScheduleView,
+} from './schedules/types.ts';
 export type { SystemFacts, SystemInfo } from './system/types.ts';
 export type { VolumeRecord, Volumes } from './volumes/driver.ts';

@@ -21,11 +21,13 @@ import { Database } from '../engine/state/database.ts';
 import { LayerWorkers } from '../engine/storage/layers/workers.ts';
 import { DirectoryContents } from '../engine/storage/directory-contents.ts';
 import { createPrune } from '../engine/prune/index.ts';
+import { createSchedules, type EngineSchedules } from '../engine/schedules/index.ts';
 import { createSystemFacts, limitsOfHost } from '../engine/system/facts.ts';
 import { createVolumes } from '../engine/volumes/index.ts';
 import { LocalVolumeDriver } from '../engine/volumes/local/driver.ts';
 import { openContainers, openLogDrivers } from './compose/containers-room.ts';
 import { configuredFacts } from './compose/configured-facts.ts';
+import { configuredSchedules, schedulesPart } from './compose/schedules.ts';
 import { openSystemd } from './compose/systemd.ts';
 import { requiredProgram } from './compose/programs.ts';
 import { workerEntry } from './own-files.ts';
@@ -50,6 +52,7 @@ export interface ComposeOptions {
 export interface Daemon extends AsyncDisposable {
   readonly engine: Engine;
   readonly containers: Pick<EngineContainers, 'counts' | 'hasWorkAtBoot'>;
+  readonly schedules: Pick<EngineSchedules, 'hasWork' | 'listen'>;
   /** Serves the API wherever it is told to listen. */
   readonly api: ApiServer;
   /** Tells of something that the daemon itself did. */
@@ -84,6 +87,7 @@ export async function compose(options: ComposeOptions): Promise<Daemon> {
   const rooms = await openRooms(ground, resources);
   onRecovery(Number(ground.database.get('SELECT count(*) AS count FROM container')?.['count'] ?? 0));
   await rooms.containers.recover();
+  await rooms.schedules.recover(configuredSchedules(ground.config.snapshot));
   return daemonOf(ground, rooms, resources.move());
 }
 
@@ -91,6 +95,7 @@ interface OpenRooms {
   readonly engine: Engine;
   readonly containers: EngineContainers;
   readonly networks: Networks;
+  readonly schedules: EngineSchedules;
   readonly reloadParts: readonly ReloadPart[];
 }
 
@@ -141,13 +146,15 @@ async function openRooms(ground: Ground, resources: AsyncDisposableStack): Promi
   });
   const prune = createPrune({ containers, images, volumes, clock });
   const rooms = { containers, images, registry, networks, runtimes, logDrivers, cgroups };
-  const engine = { containers, images, networks, volumes, events, prune, system };
-  return { engine, containers, networks, reloadParts: reloadPartsOf(ground, rooms) };
+  const schedules = createSchedules({ database, clock, logger: ground.logger, events, rooms: { ...rooms, prune } });
+  const engine = { containers, images, networks, volumes, events, prune, schedules, system };
+  const reloadParts = [...reloadPartsOf(ground, rooms), schedulesPart(ground, schedules)];
+  return { engine, containers, networks, schedules, reloadParts };
 }
 
 function daemonOf(
   ground: Ground,
-  { engine, containers, networks, reloadParts }: OpenRooms,
+  { engine, containers, networks, schedules, reloadParts }: OpenRooms,
   resources: AsyncDisposableStack,
 ): Daemon {
   const { clock, config, logger, version } = ground;
@@ -157,12 +164,15 @@ function daemonOf(
     if (isClosed) return;
     isClosed = true;
     await api.close();
+    // Before the containers: what a schedule has started goes on, or is stopped like any other.
+    await schedules[Symbol.asyncDispose]();
     await containers.close({ stopContainers: !config.get('live-restore') });
     await resources.disposeAsync();
   };
   return {
     engine,
     containers,
+    schedules,
     api,
     publish: (event) => ground.events.publish(event),
     reloadParts,

@@ -56,12 +56,13 @@ export async function live(given: Surroundings): Promise<number> {
   });
   try {
     using _pidFile = takePidFile(config.get('pidfile'));
-    const plan = planFor(surroundings);
-    await using daemon = await start(surroundings);
     if (config.tearDown) {
-      await daemon.tearDown();
+      await using torn = await start(surroundings);
+      await torn.tearDown();
       return 0;
     }
+    const plan = planFor(surroundings);
+    await using daemon = await start(surroundings);
     const { version } = surroundings;
     facts = keepServiceFacts({ version, clock, config, reload: reloadOf(surroundings, daemon, plan) });
     if (signals.reason === null) await work(surroundings, daemon, plan, signals, facts);
@@ -127,7 +128,8 @@ async function work(
     isActivated: inherited.length > 0,
     afterSeconds: () => config.get('idle-exit'),
     daemon,
-    otherWork: () => bus?.busyCount ?? 0,
+    // An engine that sleeps misses what is to be done by the clock.
+    otherWork: () => (bus?.busyCount ?? 0) + (daemon.schedules.hasWork() ? 1 : 0),
     end: () => signals.end('idle'),
   });
   logger.info('Daemon has completed initialization', { message: 'ready' });
@@ -137,10 +139,15 @@ async function work(
 }
 
 /** Only for the engine that boots with the host: one that was started by hand has no part in the next boot. */
-function autostartFlag({ config, clock, logger, notifier }: Surroundings, { engine, containers }: Daemon): Disposable {
+function autostartFlag(surroundings: Surroundings, { engine, containers, schedules }: Daemon): Disposable {
+  const { config, clock, logger, notifier } = surroundings;
   if (!notifier.active && config.originOf('autostart-file').layer === 'default') return new DisposableStack();
   const path = config.get('autostart-file');
-  return keepAutostartFlag({ path, events: engine.events, clock, logger, hasWork: () => containers.hasWorkAtBoot() });
+  const hasWork = (): boolean => containers.hasWorkAtBoot() || schedules.hasWork();
+  const flag = new DisposableStack();
+  const { refresh } = flag.use(keepAutostartFlag({ path, events: engine.events, clock, logger, hasWork }));
+  flag.use(schedules.listen(({ kind }) => (kind === 'changed' ? undefined : refresh())));
+  return flag;
 }
 
 /** The one door to a reload, of SIGHUP and of D-Bus alike. */

@@ -9,9 +9,12 @@ import {
   NotFoundError,
   UnauthorizedError,
 } from '../../src/base/errors.ts';
+import { silentLogger } from '../../src/base/logger.ts';
 import type { EndpointId, NetworkId } from '../../src/base/ids.ts';
 import type { Engine, EngineEvent, ImageView, NetworkView, SystemInfo, VolumeRecord } from '../../src/engine/index.ts';
 import { createPrune } from '../../src/engine/prune/index.ts';
+import { createSchedules, type EngineSchedules } from '../../src/engine/schedules/index.ts';
+import { Database } from '../../src/engine/state/database.ts';
 import { FakeContainers } from './fake-containers.ts';
 
 type ImageId = ImageView['id'];
@@ -27,6 +30,7 @@ export class FakeEngine implements Engine {
   readonly volumes: Engine['volumes'];
   readonly events: Engine['events'];
   readonly prune: Engine['prune'];
+  readonly schedules: EngineSchedules;
   readonly system = { info: async () => INFO };
   readonly followers = new Set<BoundedQueue<EngineEvent>>();
   readonly #listeners = new Set<(event: EngineEvent) => void>();
@@ -43,6 +47,13 @@ export class FakeEngine implements Engine {
     this.volumes = fakeVolumes(clock);
     this.events = this.#events();
     this.prune = createPrune({ ...this.#rooms(), clock });
+    this.schedules = createSchedules({
+      database: Database.open(':memory:'),
+      clock,
+      logger: silentLogger,
+      events: { ...this.events, publish },
+      rooms: { ...this.#rooms(), prune: this.prune },
+    });
   }
 
   #rooms(): Pick<Engine, 'containers' | 'images' | 'volumes'> {

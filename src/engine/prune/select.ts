@@ -48,6 +48,7 @@ function isPrunable(view: ContainerView, request: PruneRequest, until: Timestamp
   return (
     ['created', 'exited', 'dead'].includes(view.state.status) &&
     isLabelled(view.spec.labels, request) &&
+    !isNamed([view.name], request) &&
     isOld(view.createdAt, until)
   );
 }
@@ -67,7 +68,7 @@ async function selectVolumes(
   const victims: PruneVictim[] = [];
   for (const volume of volumes.list()) {
     const isWanted = (request.namedVolumes || volume.anonymous) && isLabelled(volume.labels, request);
-    if (!isWanted || !isOld(volume.createdAt, until) || !isUnused(volume)) continue;
+    if (!isWanted || isNamed([volume.name], request) || !isOld(volume.createdAt, until) || !isUnused(volume)) continue;
     const bytes = await volumes.usage(volume.name).catch(() => 0);
     victims.push({ type: 'volume', id: volume.name, name: volume.name, bytes });
   }
@@ -87,6 +88,10 @@ async function selectImages(
     return (
       !used.has(image.id) &&
       !kept.has(image.id) &&
+      !isNamed(
+        image.tags.flatMap((tag) => [tag, tag.slice(0, tag.lastIndexOf(':'))]),
+        request,
+      ) &&
       !(request.danglingOnly && image.tags.length > 0) &&
       isLabelled(image.config.config?.Labels ?? {}, request) &&
       (created === null || isOld(created, until))
@@ -153,4 +158,16 @@ function hasLabel(labels: Readonly<Record<string, string>>, wish: string): boole
   const key = equals < 0 ? wish : wish.slice(0, equals);
   if (!Object.hasOwn(labels, key)) return false;
   return equals < 0 || labels[key] === wish.slice(equals + 1);
+}
+
+/** Whether a rule keeps one of these names. */
+function isNamed(names: readonly string[], { keep }: PruneRequest): boolean {
+  return (keep.names ?? []).some((pattern) => {
+    const text = pattern
+      .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+      .replaceAll('*', '.*')
+      .replaceAll('?', '.');
+    const regex = new RegExp(`^${text}$`, 's');
+    return names.some((name) => regex.test(name));
+  });
 }

@@ -30,6 +30,8 @@ export interface PruneRequest {
     readonly labels: readonly string[];
     /** In each repository the newest so many tags stay with their images; null for no such rule. */
     readonly newestTags: number | null;
+    /** Names of containers, volumes, images (with their tag or without); `*` and `?` stand for any text, any character. */
+    readonly names?: readonly string[];
   };
 }
 

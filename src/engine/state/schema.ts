@@ -90,4 +90,12 @@ export const MIGRATIONS: readonly string[] = [
     value TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  -- what the engine does by the clock
+  CREATE TABLE schedule (
+    key TEXT PRIMARY KEY,             -- prune, container:<id>, dbus:<name>
+    doc TEXT,                         -- schedules/record.ts ScheduleDocument; NULL for what follows from elsewhere
+    state TEXT NOT NULL               -- schedules/record.ts ScheduleState
+  ) STRICT;
+  `,
 ];

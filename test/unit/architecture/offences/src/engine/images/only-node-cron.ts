@@ -1,0 +1,2 @@
+import cron from 'node-cron';
+export const one = cron;

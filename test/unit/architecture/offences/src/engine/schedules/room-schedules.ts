@@ -1,0 +1,2 @@
+import type { noun } from '../build/noun.ts';
+export let one: typeof noun;
