@@ -18,9 +18,9 @@ import type { ConnectStream } from './transport.ts';
 import { Tree } from './tree.ts';
 
 export type { LogControl, LogLevel } from './log-control.ts';
-export { JobRegistry } from './job-registry.ts';
+export { exportEngine } from './engine-objects.ts';
+export type { EngineObjects } from './engine-objects.ts';
 export { exportConfig } from './objects/config.ts';
-export { mirrorContainers } from './objects/container.ts';
 export type { Descriptors } from './descriptors.ts';
 export type { ConnectStream } from './transport.ts';
 

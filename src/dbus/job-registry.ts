@@ -42,7 +42,7 @@ export class JobRegistry implements Jobs {
 
   start(request: JobRequest, work: (progress: JobProgress) => Promise<Readonly<Record<string, Variant>>>): string {
     if (this.#isClosing) throw new UnavailableError('the engine is shutting down');
-    if (this.#jobs.size - this.#kept.size >= ACTIVE_LIMIT) {
+    if (this.activeCount >= ACTIVE_LIMIT) {
       throw new UnavailableError(`too many jobs are under way: ${String(ACTIVE_LIMIT)}`);
     }
     const id = (this.#lastId += 1);
@@ -56,6 +56,11 @@ export class JobRegistry implements Jobs {
     // After the reply that carries the path: whatever the work tells comes to a client that knows the job.
     clock.after(0, () => void job.run(work));
     return path;
+  }
+
+  /** How many are under way. */
+  get activeCount(): number {
+    return this.#jobs.size - this.#kept.size;
   }
 
   /** All that are under way and those that finished a short while ago, in order of their start. */

@@ -2,12 +2,13 @@
 import { createDocuments } from '../../api/documents.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';
-import type { BusFront } from '../../dbus/index.ts';
+import type { BusFront, EngineObjects } from '../../dbus/index.ts';
 import type { ServiceFacts } from '../../dbus/service-port.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { LiveConfig } from '../live-config.ts';
 import type { LogControl } from '../log.ts';
 import { busLogControl } from '../log/systemd-words.ts';
+import { createFileEffects } from './file-effects.ts';
 
 /** What the front is made from. */
 export interface BusParts {
@@ -24,15 +25,15 @@ export interface BusParts {
 
 /** Puts the engine on the bus. Loaded here and now: nothing of it is in memory before the API listens. */
 export async function openBus(parts: BusParts): Promise<BusFront & AsyncDisposable> {
-  const [{ startBus, JobRegistry, mirrorContainers, exportConfig }, { ConfigEditor }, { createDescriptorCalls }] =
-    await Promise.all([
-      import('../../dbus/index.ts'),
-      import('../config-editor.ts'),
-      import('../../engine/kernel/linux/descriptors.ts'),
-    ]);
+  const [{ startBus, exportEngine, exportConfig }, { ConfigEditor }, { createDescriptorCalls }] = await Promise.all([
+    import('../../dbus/index.ts'),
+    import('../config-editor.ts'),
+    import('../../engine/kernel/linux/descriptors.ts'),
+  ]);
   const { engine, clock, logger, version, facts, config } = parts;
   const descriptors = createDescriptorCalls();
   const words = createDocuments({ engine, clock, build: { version, gitCommit: 'moored', buildTime: '' } });
+  let jobs: EngineObjects['jobs'] | null = null;
   const front = await startBus({
     clock,
     logger,
@@ -40,22 +41,41 @@ export async function openBus(parts: BusParts): Promise<BusFront & AsyncDisposab
     descriptors,
     logControl: busLogControl(parts.logControl),
     ...(parts.address === null ? {} : { address: parts.address }),
-    objects: (tree) => {
-      const jobs = new JobRegistry({ tree, clock, logger });
+    objects: async (tree) => {
+      const objects = await exportEngine({ engine, tree, descriptors, words, facts, clock, logger });
+      jobs = objects.jobs;
       const reload = async (): Promise<void> => {
         await facts.reload();
       };
-      const editor = new ConfigEditor({ running: () => config.snapshot, reload, clock, logger });
+      const editor = new ConfigEditor({
+        running: () => config.snapshot,
+        reload,
+        clock,
+        logger,
+        effects: createFileEffects(),
+      });
       const refreshing = facts.watch((change) => {
         if (change.kind === 'reloading' && !change.active) editor.refresh();
       });
-      return [
-        mirrorContainers({ engine, tree, jobs, descriptors, words, clock, logger }),
-        exportConfig({ port: editor, tree }),
-        editor,
-        refreshing,
-      ];
+      return [objects, exportConfig({ port: editor, tree }), editor, refreshing];
     },
   });
-  return Object.assign(front, { [Symbol.asyncDispose]: () => front.close() });
+  return closingJobsFirst(front, jobs);
+}
+
+/** Jobs are work too, and end while there is still a bus to tell of it. */
+function closingJobsFirst(front: BusFront, jobs: EngineObjects['jobs'] | null): BusFront & AsyncDisposable {
+  const close = async (): Promise<void> => {
+    await jobs?.close();
+    await front.close();
+  };
+  return {
+    tree: front.tree,
+    get busyCount() {
+      return front.busyCount + (jobs?.activeCount ?? 0);
+    },
+    connection: () => front.connection(),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
 }

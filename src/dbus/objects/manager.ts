@@ -1,0 +1,189 @@
+/** The entry point of the interface: the engine as a whole, making things, jobs, events, diagnostics. */
+import type { SystemInfo } from '../../engine/index.ts';
+import { decodeDictionary, type Dictionary } from '../dictionary.ts';
+import type { Call, ExportedInterface } from '../exported.ts';
+import { detailsOf as detailsOfOutcome } from '../job-registry.ts';
+import { interfaceName, MANAGER_PATH, namedPath, pathOf } from '../names.ts';
+import { scheduleOf } from '../schedule-words.ts';
+import type { ServiceFacts } from '../service-port.ts';
+import { notSupported } from '../unsupported.ts';
+import { containerMethods, detailsOfOrder } from './manager/containers.ts';
+import { ContainerCounts } from './manager/counts.ts';
+import { findingsOf, type Finding } from './manager/diagnostics.ts';
+import { eventMethods, eventSignalArgs } from './manager/events.ts';
+import { imageMethods } from './manager/images.ts';
+import { listingMethods } from './manager/listing.ts';
+import type { ManagerParts, Methods } from './manager/parts.ts';
+import { pruneMethods } from './manager/prune.ts';
+import { usageMethods } from './manager/usage.ts';
+
+export interface ExportManagerOptions extends ManagerParts {
+  /** How many images there are; the mirror of images knows. */
+  readonly imageCount: () => number;
+}
+
+/** Puts the manager into the tree and keeps its properties and signals going. */
+export async function exportManager(options: ExportManagerOptions): Promise<Disposable> {
+  const { engine, tree, facts } = options;
+  const watching = new DisposableStack();
+  const changed = (): void => tree.changed(MANAGER_PATH);
+  const known = { info: await engine.system.info() };
+  const counts = watching.use(new ContainerCounts(engine, changed));
+  const refresh = async (): Promise<void> => {
+    known.info = await engine.system.info();
+    changed();
+  };
+  tree.add({ path: MANAGER_PATH, interfaces: [interfaceOf(options, counts, () => known.info)] });
+  const signal = interfaceName('Manager');
+  watching.use(engine.events.listen((event) => tree.emit(MANAGER_PATH, signal, 'Event', eventSignalArgs(event))));
+  watching.use(engine.images.watch(changed));
+  watching.use(
+    facts.watch((change) => {
+      if (change.kind === 'reloading') tree.emit(MANAGER_PATH, signal, 'Reloading', [change.active]);
+      changed();
+      // What a reload changes of the engine's own facts is known a moment later.
+      void refresh().catch((error: unknown) => {
+        options.logger.warn('the facts about the engine could not be read anew', { error: String(error) });
+      });
+    }),
+  );
+  return watching;
+}
+
+function interfaceOf(
+  options: ExportManagerOptions,
+  counts: ContainerCounts,
+  info: () => SystemInfo,
+): ExportedInterface {
+  return {
+    name: interfaceName('Manager'),
+    methods: {
+      ...usageMethods(options),
+      ...listingMethods(options),
+      ...containerMethods(options),
+      ...imageMethods(options),
+      ...pruneMethods(options),
+      ...eventMethods(options),
+      ...jobMethods(options),
+      ...ownMethods(options, info),
+    },
+    properties: () => propertiesOf(options, counts, info()),
+    polkitDetails: (member, args) => detailsOfCall(options, member, args),
+  };
+}
+
+const USEC_PER_MS = 1000;
+
+function jobMethods({ jobs }: ManagerParts): Methods {
+  return {
+    ListJobs: () => [
+      jobs
+        .list()
+        .map(({ id, request, state, meter }) => [id, pathOf('job', String(id)), request.type, state, meter.fraction]),
+    ],
+    WaitJob: async (call: Call, id: number, timeoutUsec: bigint) => {
+      const timeoutMs = timeoutUsec === 0n ? null : Number(timeoutUsec) / USEC_PER_MS;
+      const outcome = await jobs.wait(id, timeoutMs, call.signal);
+      return [outcome.result, detailsOfOutcome(outcome)];
+    },
+  };
+}
+
+const VOLUME_KEYS = { Driver: 's', Options: 'a{ss}', Labels: 'a{ss}' } as const;
+
+function ownMethods({ engine, facts, tree }: ManagerParts, info: () => SystemInfo): Methods {
+  return {
+    CreateNetwork: () => notSupported('creating networks'),
+    CreateVolume: async (_call: Call, name: string, config: Dictionary) => {
+      const given = decodeDictionary(VOLUME_KEYS, config);
+      const volume = await engine.volumes.create({
+        name: name === '' ? null : name,
+        driver: given.Driver ?? null,
+        labels: given.Labels ?? {},
+        options: given.Options ?? {},
+      });
+      return [namedPath('volume', volume.name)];
+    },
+    AddSchedule: async (_call: Call, name: string, cron: string, operation: string, options: Dictionary) => {
+      const { name: added } = await engine.schedules.add(scheduleOf(name, cron, operation, options));
+      return [namedPath('schedule', added)];
+    },
+    GetDiagnostics: () => {
+      // Who asks sees the truth of now; so shall the property.
+      tree.changed(MANAGER_PATH);
+      return [findingsOf(info(), facts).map(findingRow)];
+    },
+    Reload: async () => [await facts.reload()],
+  };
+}
+
+function findingRow({ severity, code, object, hint, details }: Finding): readonly unknown[] {
+  return [severity, code, object, hint, details];
+}
+
+function detailsOfCall(
+  options: ManagerParts,
+  member: string,
+  args: readonly unknown[],
+): Readonly<Record<string, string>> {
+  switch (member) {
+    case 'CreateContainer':
+    case 'CreateContainerFromJSON':
+    case 'RunContainer':
+      return detailsOfOrder(options, member, args);
+    case 'PullImage':
+      return { image: args[0] as string };
+    case 'ImportImage':
+      return { image: args[1] as string };
+    case 'CreateNetwork':
+      return { network: args[0] as string };
+    case 'CreateVolume':
+      return { volume: args[0] as string };
+    case 'PreviewPrune':
+    case 'Prune':
+      return { types: (args[0] as readonly string[]).join(',') };
+    case 'AddSchedule':
+      return { schedule: args[0] as string };
+    default:
+      return {};
+  }
+}
+
+function propertiesOf(
+  { facts, imageCount }: ExportManagerOptions,
+  counts: ContainerCounts,
+  info: SystemInfo,
+): Readonly<Record<string, unknown>> {
+  const findings = findingsOf(info, facts);
+  return {
+    Version: facts.version,
+    ApiVersion: facts.apiVersion,
+    MinApiVersion: facts.minApiVersion,
+    StartedAt: facts.startedAt / 1000n,
+    State: stateOf(facts, findings),
+    Warnings: [...new Set(findings.filter(({ severity }) => severity !== 'info').map(({ code }) => code))],
+    ContainersRunning: counts.running,
+    ContainersPaused: counts.paused,
+    ContainersStopped: counts.stopped,
+    Images: imageCount(),
+    StorageDriver: info.storageDriver,
+    RootDirectory: info.dataRoot,
+    CgroupDriver: info.cgroupDriver,
+    CgroupVersion: Number(info.cgroupVersion),
+    DefaultRuntime: info.defaultRuntime,
+    Runtimes: Object.keys(info.runtimes),
+    SecurityOptions: info.securityOptions,
+    FirewallBackend: facts.firewallBackend(),
+    LiveRestore: info.liveRestore,
+    Listeners: facts.listeners().map(({ address }) => address),
+    DataSpaceAvailable: facts.dataSpace().availableBytes,
+    NCPU: info.cpuCount,
+    MemoryTotal: info.memoryBytes,
+  };
+}
+
+/** Running, and yet something is wrong enough to look at it. */
+function stateOf(facts: ServiceFacts, findings: readonly Finding[]): string {
+  const state = facts.state();
+  return state === 'running' && findings.some(({ severity }) => severity === 'error') ? 'degraded' : state;
+}
