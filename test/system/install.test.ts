@@ -139,7 +139,7 @@ describe.skipIf(obstacle !== null || deb)(
         if ((await rig.run('dpkg -s docker.io')).code === 0) {
           const refused = await rig.run(`dpkg --force-unsafe-io -i /var/tmp/${name}`);
           expect(refused.stderr).toContain('conflicting packages');
-          await rig.ok('dpkg --force-depends --remove docker.io');
+          await rig.ok('dpkg --no-triggers --force-depends --remove docker.io');
         }
         await rig.ok(`dpkg --force-unsafe-io -i /var/tmp/${name}`);
         expect(await rig.ok('dpkg --verify moored')).toBe('');
@@ -147,7 +147,12 @@ describe.skipIf(obstacle !== null || deb)(
         expect((await rig.run('systemctl is-active docker.socket docker.service')).stdout).not.toMatch(/^active/m);
         await rig.ok('systemctl enable --now docker.socket');
         expect(await rig.ok('moor ping')).toBe('OK');
-        await rig.ok('systemctl is-active docker.service');
+        const pid = await rig.ok('systemctl show -P MainPID docker.service');
+        await rig.ok(`echo 'DOCKER_OPTS="--debug"' >/etc/sysconfig/docker`);
+        await rig.ok(`dpkg --force-unsafe-io -i /var/tmp/${name}`);
+        expect(await rig.ok('systemctl is-active docker.service')).toBe('active');
+        expect(await rig.ok('systemctl show -P MainPID docker.service')).not.toBe(pid);
+        expect(await rig.ok('cat /etc/sysconfig/docker')).toMatch(/^DOCKER_OPTS="--debug"$/m);
 
         await rig.ok('dpkg --remove moored');
         expect((await rig.run('systemctl is-active docker.socket docker.service')).stdout).not.toMatch(/^active/m);
