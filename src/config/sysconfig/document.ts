@@ -1,5 +1,12 @@
 import { once } from '../once.ts';
-import { commentLines, createMetadataReader, decodeBytes, NO_METADATA, type VariableMetadata } from './metadata.ts';
+import {
+  commentLines,
+  createMetadataReader,
+  decodeBytes,
+  isAscii,
+  NO_METADATA,
+  type VariableMetadata,
+} from './metadata.ts';
 import { scan, type AnySegment, type AssignmentSegment, type Quoting } from './scanner.ts';
 
 /** A variable as systemd gets it, and where it stands. */
@@ -97,6 +104,7 @@ function refusalOf(text: string, segments: readonly AnySegment[]): Refusal | nul
 
 /** systemd's notion: as everybody's, but noncharacters count as invalid too. */
 function isUtf8(bytes: string): boolean {
+  if (isAscii(bytes)) return true;
   const decoded = decodeStrictly(bytes);
   return decoded !== null && !NONCHARACTERS.test(decoded);
 }

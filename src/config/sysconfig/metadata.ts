@@ -141,7 +141,12 @@ export function commentLines(text: string, segments: readonly AnySegment[]): rea
 
 /** Bytes as UTF-8 text. */
 export function decodeBytes(bytes: string): string {
-  return Buffer.from(bytes, 'latin1').toString('utf8');
+  return isAscii(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString('utf8');
+}
+
+/** True for what is the same in every encoding. */
+export function isAscii(bytes: string): boolean {
+  return !/[\u0080-\uffff]/.test(bytes);
 }
 
 const KEYWORD_LINE = new RegExp(`^##[ \\t]*(${METADATA_KEYWORDS.join('|')})[ \\t]*:(.*)$`, 's');
