@@ -1,7 +1,7 @@
-/** Schedules as objects: when each runs next, how its last run ended. */
+/** Schedules as objects. */
+import { InternalError } from '../../base/errors.ts';
 import type { Engine, ScheduleRun, ScheduleView } from '../../engine/index.ts';
 import type { Dictionary } from '../dictionary.ts';
-import { namedError } from '../errors.ts';
 import { variant, type Call, type ExportedInterface, type ObjectTree, type Variant } from '../exported.ts';
 import type { Jobs } from '../jobs.ts';
 import { interfaceName, namedPath, type PolkitAction } from '../names.ts';
@@ -16,49 +16,49 @@ export interface MirrorSchedulesOptions {
 /** Puts every schedule into the tree and keeps it there as it is. */
 export function mirrorSchedules(options: MirrorSchedulesOptions): Disposable {
   const { engine, tree } = options;
-  const add = ({ name }: ScheduleView): void => {
+  const add = (name: string): void => {
     tree.add({ path: namedPath('schedule', name), interfaces: [interfaceOf(name, options)] });
   };
   const listening = engine.schedules.listen(({ kind, name }) => {
-    const path = namedPath('schedule', name);
-    if (kind === 'added') add(engine.schedules.get(name));
-    else if (kind === 'removed') tree.remove(path);
-    else tree.changed(path);
+    switch (kind) {
+      case 'added':
+        add(name);
+        return;
+      case 'changed':
+        tree.changed(namedPath('schedule', name));
+        return;
+      case 'removed':
+        tree.remove(namedPath('schedule', name));
+    }
   });
-  for (const view of engine.schedules.list()) add(view);
+  for (const { name } of engine.schedules.list()) add(name);
   return listening;
 }
 
-function interfaceOf(name: string, options: MirrorSchedulesOptions): ExportedInterface {
-  const { engine, jobs } = options;
-  const view = (): ScheduleView => engine.schedules.get(name);
+function interfaceOf(name: string, { engine, jobs }: MirrorSchedulesOptions): ExportedInterface {
+  const { schedules } = engine;
+  // The object is announced as gone when the schedule is: until then its last values do.
+  let last = schedules.get(name);
+  const view = (): ScheduleView => {
+    last = schedules.list().find((one) => one.name === name) ?? last;
+    return last;
+  };
   return {
     name: interfaceName('Schedule'),
     methods: {
       RunNow: async (call: Call) => {
-        const details = detailsOf(view());
-        const action = ACTIONS[view().operation.kind];
-        // The XML's action is for prunes: whoever may prune may not therefore start containers.
-        if (action !== 'prune' && call.uid !== 0) await call.authorize(action, details);
-        const objects = [namedPath('schedule', name)];
-        return [
-          jobs.start({ type: 'schedule', objects, call, action, details, cancelable: true }, async (job) =>
-            resultOf(
-              await engine.schedules.runNow(name, {
-                signal: job.signal,
-                onProgress: (phase) => job.report({ phase, done: 0, total: 0 }),
-              }),
-              job.signal,
-            ),
-          ),
-        ];
+        const schedule = schedules.get(name);
+        const action = actionOf(schedule);
+        // The XML names what prunes need; who may not touch containers shall not do so by a schedule.
+        if (action !== 'prune') await call.authorize(action, detailsOf(schedule));
+        return [runNow(schedule, call, { engine, jobs })];
       },
-      Modify: async (_call: Call, cron: string, given: Dictionary) => {
-        await engine.schedules.modify(name, { ...(cron === '' ? {} : { cron }), ...timingChangeOf(given) });
+      Modify: async (_call: Call, cron: string, options: Dictionary) => {
+        await schedules.modify(name, { ...(cron === '' ? {} : { cron }), ...timingChangeOf(options) });
         return [];
       },
       Remove: async () => {
-        await engine.schedules.remove(name);
+        await schedules.remove(name);
         return [];
       },
     },
@@ -67,44 +67,71 @@ function interfaceOf(name: string, options: MirrorSchedulesOptions): ExportedInt
   };
 }
 
-/** What a run of each operation is in polkit's eyes. */
-const ACTIONS: Readonly<Record<ScheduleView['operation']['kind'], PolkitAction>> = {
-  prune: 'prune',
-  pull: 'manage-images',
-  'run-container': 'manage-containers',
-  'restart-container': 'manage-containers',
-};
+function propertiesOf(view: ScheduleView): Readonly<Record<string, unknown>> {
+  const { lastRun, nextRun } = view;
+  return {
+    Name: view.name,
+    Cron: view.cron,
+    TimeZone: view.timeZone,
+    Operation: view.operation.kind,
+    Enabled: view.enabled,
+    Missed: view.missed,
+    Overlap: view.overlap,
+    RandomDelay: BigInt(view.randomDelaySeconds) * 1_000_000n,
+    Problem: view.problem ?? '',
+    Running: view.isRunning,
+    NextRun: nextRun === null ? 0n : nextRun / 1000n,
+    LastRun: lastRun === null ? 0n : lastRun.startedAt / 1000n,
+    LastResult: lastRun?.result ?? '',
+    LastMessage: lastRun?.message ?? '',
+    LastReclaimed: BigInt(lastRun?.reclaimedBytes ?? 0),
+    Origin: view.origin,
+  };
+}
 
 function detailsOf({ name, operation }: ScheduleView): Readonly<Record<string, string>> {
   return {
     schedule: name,
-    'schedule-operation': operation.kind,
+    scheduled: operation.kind,
     ...('container' in operation ? { container: operation.container } : {}),
     ...('reference' in operation ? { image: operation.reference } : {}),
   };
 }
 
-/** A run that failed is a job that failed, in the run's own words. */
-function resultOf(
-  { result, message, reclaimedBytes }: ScheduleRun,
-  signal: AbortSignal,
-): Readonly<Record<string, Variant>> {
-  if (result === 'canceled') signal.throwIfAborted();
-  if (result !== 'done') throw namedError('Failed', message === '' ? `the run was ${result}` : message);
-  return { Message: variant('s', message), Reclaimed: variant('t', reclaimedBytes) };
+function actionOf({ operation }: ScheduleView): PolkitAction {
+  switch (operation.kind) {
+    case 'prune':
+      return 'prune';
+    case 'pull':
+      return 'manage-images';
+    case 'run-container':
+    case 'restart-container':
+      return 'manage-containers';
+  }
 }
 
-function propertiesOf(view: ScheduleView): Readonly<Record<string, unknown>> {
-  const { lastRun } = view;
+function runNow(schedule: ScheduleView, call: Call, { engine, jobs }: Omit<MirrorSchedulesOptions, 'tree'>): string {
+  const { name } = schedule;
+  const details = detailsOf(schedule);
+  const objects = [namedPath('schedule', name)];
+  return jobs.start(
+    { type: 'schedule', objects, call, action: actionOf(schedule), details, cancelable: true },
+    async (job) => {
+      const { signal } = job;
+      const onProgress = (phase: string): void => job.report({ phase, done: 0, total: 0 });
+      const run = await engine.schedules.runNow(name, { signal, onProgress });
+      // What ended by our signal is the job's own matter.
+      signal.throwIfAborted();
+      if (run.result !== 'done') throw new InternalError(run.message);
+      return resultOf(run);
+    },
+  );
+}
+
+function resultOf({ result, message, reclaimedBytes }: ScheduleRun): Readonly<Record<string, Variant>> {
   return {
-    Name: view.name,
-    Cron: view.cron,
-    Operation: view.operation.kind,
-    Enabled: view.enabled,
-    NextRun: (view.nextRun ?? 0n) / 1000n,
-    LastRun: (lastRun?.startedAt ?? 0n) / 1000n,
-    LastResult: lastRun?.result ?? '',
-    LastReclaimed: lastRun?.reclaimedBytes ?? 0,
-    Origin: view.origin,
+    Result: variant('s', result),
+    Message: variant('s', message),
+    Reclaimed: variant('t', BigInt(reclaimedBytes)),
   };
 }
