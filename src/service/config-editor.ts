@@ -159,6 +159,11 @@ export class ConfigEditor implements ConfigPort, Disposable {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
+  /** A change waits for Confirm: the daemon must be there to undo it. */
+  get isWaiting(): boolean {
+    return this.#timer !== null;
+  }
+
   /** Looks at the files anew and tells the listeners what is different; also to be called after each reload. */
   refresh(): Look {
     const before = this.#look;
@@ -229,38 +234,59 @@ export class ConfigEditor implements ConfigPort, Disposable {
     if (!backup && rollbackAfterMs === null) return '';
     const nowMs = this.#nowMs();
     const { revision, content } = look;
-    const checkpoint = this.#store.save({ timeMs: nowMs, uid, revision, path: this.#file, content });
-    if (rollbackAfterMs !== null) {
-      const deadlineMs = nowMs + rollbackAfterMs;
-      this.#store.setPending({ checkpoint, deadlineMs, durationMs: rollbackAfterMs, writtenDigest: digestOf(edited) });
+    let checkpoint = '';
+    try {
+      checkpoint = this.#store.save({ timeMs: nowMs, uid, revision, path: this.#file, content });
+      if (rollbackAfterMs !== null) {
+        const deadlineMs = nowMs + rollbackAfterMs;
+        this.#store.setPending({
+          checkpoint,
+          deadlineMs,
+          durationMs: rollbackAfterMs,
+          writtenDigest: digestOf(edited),
+        });
+      }
+      return checkpoint;
+    } catch (error) {
+      this.#forget(checkpoint);
+      throw namedError('Failed', `nothing was changed: ${pathErrorText('keep', this.#file, error)}`);
     }
-    return checkpoint;
   }
 
-  async #put(look: Look, edited: Buffer, checkpoint: string, options: SetConfigOptions): Promise<void> {
-    const undoKeeping = (): void => {
-      if (options.rollbackAfterMs !== null) this.#store.clearPending();
-      if (checkpoint !== '') this.#store.remove(checkpoint);
-    };
+  /** Takes back what {@link #keep} did for a change that did not come about. */
+  #forget(checkpoint: string): void {
+    if (checkpoint === '') return;
+    if (this.#store.pending()?.checkpoint === checkpoint) this.#store.clearPending();
+    this.#store.remove(checkpoint);
+  }
+
+  async #put(look: Look, edited: Buffer, checkpoint: string, { apply, uid }: SetConfigOptions): Promise<void> {
+    const { logger, reload } = this.#options;
     try {
       this.#write(edited);
+      logger.info('configuration changed over D-Bus', { uid, file: this.#file, checkpoint });
+      if (apply === 'reload') await reload().catch((error: unknown) => this.#refuseUnfit(error));
     } catch (error) {
-      undoKeeping();
+      this.#putBack(look.content);
+      this.#forget(checkpoint);
+      this.refresh();
       throw error;
-    }
-    this.#options.logger.info('configuration changed over D-Bus', { uid: options.uid, file: this.#file, checkpoint });
-    if (options.apply === 'reload') {
-      try {
-        await this.#options.reload();
-      } catch (error) {
-        this.#write(look.content);
-        undoKeeping();
-        this.refresh();
-        throw namedError('InvalidConfig', `the change was undone: ${messageOf(error)}`);
-      }
     }
     this.refresh();
     this.#armPending();
+  }
+
+  #refuseUnfit(error: unknown): never {
+    throw namedError('InvalidConfig', `the change was undone: ${messageOf(error)}`);
+  }
+
+  /** The file as it was, unless it is that already; a failure is logged, for another error is on its way. */
+  #putBack(content: Buffer | null): void {
+    try {
+      if (digestOf(lookAt(this.#options.running()).content) !== digestOf(content)) this.#write(content);
+    } catch (error) {
+      this.#options.logger.error('cannot put the configuration back', { reason: messageOf(error) });
+    }
   }
 
   /** Null: there is to be no such file. */
@@ -315,6 +341,7 @@ export class ConfigEditor implements ConfigPort, Disposable {
 
   async #expire(checkpoint: string): Promise<void> {
     const { logger, clock } = this.#options;
+    this.#timer = null;
     await this.#lock.hold('change', async () => {
       if (this.#store.pending()?.checkpoint !== checkpoint) return;
       try {
