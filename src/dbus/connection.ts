@@ -6,7 +6,7 @@ import { Duplex } from 'node:stream';
 import handshake from 'dbus-next/lib/handshake.js';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, UnavailableError } from '../base/errors.ts';
-import { BusError } from './errors.ts';
+import { BusError, standardErrorName } from './errors.ts';
 import type { BusStream } from './transport.ts';
 import type { UnreadableMessage } from './wire/framer.ts';
 import { Framer } from './wire/framer.ts';
@@ -20,6 +20,8 @@ export const BUS_PATH = '/org/freedesktop/DBus';
 const CONNECT_TIMEOUT_MS = 10_000;
 /** What libdbus grants a call. */
 const CALL_TIMEOUT_MS = 25_000;
+/** The system bus's limit: it ends the connection for a longer one. */
+const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
 /** A bus that has not taken this much is stuck: everything would be kept in memory for it. */
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 
@@ -40,12 +42,12 @@ export interface OutgoingCall {
   readonly takesFds?: boolean;
 }
 
-/** What a connection hands up. */
+/** What a connection hands up; calls may come before {@link connectBus} has returned it. */
 export interface ConnectionEvents {
   /** A call for one of our objects. */
-  call(message: IncomingMessage): void;
+  call(message: IncomingMessage, connection: BusConnection): void;
   /** A call that cannot be read: its sender waits for an error. */
-  unreadable(message: UnreadableMessage): void;
+  unreadable(message: UnreadableMessage, connection: BusConnection): void;
   /** An error about a message of ours that no call of ours waits for. */
   bounce(message: IncomingMessage): void;
   /** The end; null when we closed it. */
@@ -77,13 +79,15 @@ export interface ConnectOptions {
   readonly clock: Clock;
   readonly closeFd: (fd: number) => void;
   readonly events: ConnectionEvents;
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal;
 }
 
 /** Authenticates and says Hello. Rejects with UnavailableError when the bus refuses or does not answer. */
 export async function connectBus(options: ConnectOptions): Promise<BusConnection> {
   const connection = new BusConnection(options);
   try {
-    await connection.start();
+    await connection.start(options.signal);
     return connection;
   } catch (error) {
     connection.close();
@@ -122,19 +126,22 @@ export class BusConnection {
     return this.#isOpen;
   }
 
-  async start(): Promise<void> {
+  async start(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
     const failed = Promise.withResolvers<never>();
     failed.promise.catch(() => undefined);
-    using _timer = this.#clock.after(CONNECT_TIMEOUT_MS, () => {
-      failed.reject(new UnavailableError('the bus does not answer'));
-      this.#end(new UnavailableError('the bus does not answer'));
-    });
+    const giveUp = (reason: Error): void => {
+      failed.reject(reason);
+      this.#end(reason);
+    };
+    using _timer = this.#clock.after(CONNECT_TIMEOUT_MS, () => giveUp(new UnavailableError('the bus does not answer')));
+    const onAbort = (): void => giveUp(new UnavailableError('the bus is not wanted any more'));
+    signal?.addEventListener('abort', onAbort, { once: true });
+    using _listener = { [Symbol.dispose]: () => signal?.removeEventListener('abort', onAbort) };
     this.#stream.open({
       data: (bytes, fds) => this.#data(bytes, fds),
       end: (error) => {
-        const reason = new UnavailableError(error === null ? 'the bus closed the connection' : messageOf(error));
-        failed.reject(reason);
-        this.#end(reason);
+        giveUp(new UnavailableError(error === null ? 'the bus closed the connection' : messageOf(error)));
       },
     });
     await Promise.race([this.#authenticate(), failed.promise]);
@@ -175,7 +182,7 @@ export class BusConnection {
 
   /**
    * Sends a signal or a reply, and takes over the descriptors in it; false when the connection has ended: nothing is
-   * taken over then. Throws ValueError for a bad value, with the same effect.
+   * taken over then. Throws ValueError for a bad value and BusError for too long a message, with the same effect.
    */
   send(message: OutgoingMessage): boolean {
     if (this.#isOpen) this.#send(message);
@@ -233,6 +240,9 @@ export class BusConnection {
   #send(message: OutgoingMessage): number {
     this.#serial = this.#serial === 0xffffffff ? 1 : this.#serial + 1;
     const { bytes, fds } = encodeMessage(message, this.#serial);
+    if (bytes.length > MAX_MESSAGE_BYTES) {
+      throw new BusError(standardErrorName('LimitsExceeded'), `a message of ${String(bytes.length)} bytes is too long`);
+    }
     this.#stream.send(bytes, fds);
     if (this.#stream.queuedBytes > MAX_QUEUED_BYTES) {
       queueMicrotask(() => this.#end(new UnavailableError('the bus does not take what is sent to it')));
@@ -255,7 +265,7 @@ export class BusConnection {
 
   #receive(message: IncomingMessage): void {
     if (message.type === 'call') {
-      this.#events.call(message);
+      this.#events.call(message, this);
       return;
     }
     const pending = this.#calls.get(message.replySerial ?? 0);
@@ -275,7 +285,7 @@ export class BusConnection {
   #receiveUnreadable(message: UnreadableMessage): void {
     message.fds.forEach(this.#closeFd);
     if (message.type === 'call') {
-      if ((message.flags & FLAG_NO_REPLY) === 0) this.#events.unreadable(message);
+      if ((message.flags & FLAG_NO_REPLY) === 0) this.#events.unreadable(message, this);
       return;
     }
     this.#calls

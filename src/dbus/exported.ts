@@ -70,7 +70,10 @@ export interface ObjectTree {
   has(path: string): boolean;
   /** Says that properties at the path may have changed; what did is announced before the next reply. */
   changed(path: string): void;
-  /** Sends a signal of the object's interface; to one peer where a destination is given. */
+  /**
+   * Sends a signal of the object's interface; to one peer where a destination is given, that has called and is still
+   * there. Nothing happens when the object has gone; values that cannot be sent are logged.
+   */
   emit(
     path: string,
     interfaceName: string,

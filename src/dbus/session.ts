@@ -69,7 +69,9 @@ export class Session {
     this.#closing.abort(namedError('ShuttingDown', 'the engine is shutting down'));
     const standing = this.#standing;
     standing?.callers.abortAll(namedError('ShuttingDown', 'the engine is shutting down'));
-    await Promise.race([this.#options.dispatcher.settled(), this.#options.clock.sleep(CLOSE_TIMEOUT_MS)]);
+    const { promise: waitedEnough, resolve } = Promise.withResolvers<void>();
+    using _timer = this.#options.clock.after(CLOSE_TIMEOUT_MS, resolve);
+    await Promise.race([this.#options.dispatcher.settled(), waitedEnough]);
     this.#options.tree.connect(null);
     standing?.connection.close();
     await this.#loop;
@@ -116,27 +118,28 @@ export class Session {
       tree.connect(null);
       if (this.#isOutageTold || this.#closing.signal.aborted) return;
       this.#isOutageTold = true;
-      logger.warn('there is no D-Bus interface: the system bus cannot be reached; trying on', {
-        error: messageOf(error),
-      });
+      logger.warn(`there is no D-Bus interface yet: ${messageOf(error)}; trying on`);
     }
   }
 
   async #connect(): Promise<Standing> {
     const { clock, closeFd, dispatcher } = this.#options;
     const { promise: ended, resolve } = Promise.withResolvers<Error | null>();
-    const connection: BusConnection = await connectBus({
+    let known: Callers | null = null;
+    const callersOf = (connection: BusConnection): Callers => (known ??= new Callers(connection));
+    const connection = await connectBus({
       stream: this.#openStream(),
       clock,
       closeFd,
+      signal: this.#closing.signal,
       events: {
-        call: (message) => dispatcher.dispatch(connection, callers.get(message.sender), message),
-        unreadable: (message) => dispatcher.refuseUnreadable(connection, message),
+        call: (message, on) => dispatcher.dispatch(on, callersOf(on).get(message.sender), message),
+        unreadable: (message, on) => dispatcher.refuseUnreadable(on, message),
         bounce: (message) => this.#bounced(message),
         closed: resolve,
       },
     });
-    const callers = new Callers(connection);
+    const callers = callersOf(connection);
     await connection.match(
       { sender: BUS_NAME, path: BUS_PATH, interface: BUS_NAME, member: 'NameOwnerChanged' },
       ({ body }) => {

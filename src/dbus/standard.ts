@@ -27,7 +27,10 @@ export function standardMethod(
   tree: Tree,
   { path = '', interface: name, member = '' }: IncomingMessage,
 ): MethodInfo | null {
-  const carried = [PEER, INTROSPECTABLE];
+  const carried = [PEER];
+  if (path === '/' || path === ROOT || tree.interfacesAt(path) !== null || tree.childrenOf(path).length > 0) {
+    carried.push(INTROSPECTABLE);
+  }
   if (tree.interfacesAt(path) !== null || path === ROOT) carried.push(PROPERTIES);
   if (path === ROOT) carried.push(OBJECT_MANAGER);
   for (const candidate of carried) {

@@ -4,7 +4,7 @@
  */
 import { isObjectPathValid } from 'dbus-next/lib/validators.js';
 import type { Clock } from '../base/clock.ts';
-import { InternalError } from '../base/errors.ts';
+import { InternalError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ExportedInterface, ExportedObject, ObjectTree } from './exported.ts';
 import { interfaceInfo } from './introspection.ts';
@@ -19,6 +19,7 @@ import type { InterfaceInfo } from './xml.ts';
 const ANNOUNCE_INTERVAL_MS = 100;
 const OBJECT_MANAGER = 'org.freedesktop.DBus.ObjectManager';
 const PROPERTIES = 'org.freedesktop.DBus.Properties';
+const EMPTY: Snapshot = { bytes: Buffer.alloc(0), spans: [] };
 
 /** An interface on an object, with what it told last. */
 export interface TreeInterface {
@@ -108,14 +109,14 @@ export class Tree implements ObjectTree {
     options?: { readonly destination?: string },
   ): void {
     const object = this.#objects.get(path);
-    const info = object?.interfaces.find((candidate) => candidate.info.name === interfaceName)?.info;
+    // It may have gone between what happened and the telling.
+    if (object === undefined) return;
+    const info = object.interfaces.find((candidate) => candidate.info.name === interfaceName)?.info;
     const declared = info?.signals.get(signal);
-    if (object === undefined || declared === undefined) {
-      throw new InternalError(`there is no signal ${interfaceName}.${signal} at ${path}`);
-    }
+    if (declared === undefined) throw new InternalError(`there is no signal ${interfaceName}.${signal} at ${path}`);
     // Changes come before the signal that goes with them, unless they wait: a storm of signals must not become two.
     if (object.due === null) this.#flushObject(object);
-    this.#send?.({
+    this.#tell({
       type: 'signal',
       path,
       interface: interfaceName,
@@ -165,14 +166,21 @@ export class Tree implements ObjectTree {
     return { info, exported, snapshot: this.#snapshot(info, exported) };
   }
 
-  #snapshot(info: InterfaceInfo, exported: ExportedInterface): Snapshot {
-    return takeSnapshot(info, exported, (error) => this.#logger.error(`a property is left out: ${error.message}`));
+  /** What the interface says now; what it said `before` when it fails, since nobody here can do anything about it. */
+  #snapshot(info: InterfaceInfo, exported: ExportedInterface, before: Snapshot = EMPTY): Snapshot {
+    try {
+      return takeSnapshot(info, exported, (error) => this.#logger.error(`a property is left out: ${error.message}`));
+    } catch (error) {
+      this.#logger.error(`the properties of ${info.name} could not be read`, { error: messageOf(error) });
+      return before;
+    }
   }
 
   /** Properties whose changes nobody tells are read anew. */
   #refreshSilent({ interfaces }: TreeObject): void {
     for (const part of interfaces) {
-      if (isStale(part.info, part.exported, part.snapshot)) part.snapshot = this.#snapshot(part.info, part.exported);
+      if (isStale(part.info, part.exported, part.snapshot))
+        part.snapshot = this.#snapshot(part.info, part.exported, part.snapshot);
     }
   }
 
@@ -180,7 +188,7 @@ export class Tree implements ObjectTree {
     if (!this.#dirty.has(object)) return;
     this.#settle(object);
     for (const part of object.interfaces) {
-      const snapshot = this.#snapshot(part.info, part.exported);
+      const snapshot = this.#snapshot(part.info, part.exported, part.snapshot);
       const { changed, invalidated } = difference(part.info, part.snapshot, snapshot);
       part.snapshot = snapshot;
       if (changed.length === 0 && invalidated.length === 0) continue;
@@ -189,7 +197,7 @@ export class Tree implements ObjectTree {
       writer.text(part.info.name);
       writeEntries(writer, snapshot, changed);
       writer.array(4, () => invalidated.forEach((name) => writer.text(name)));
-      this.#send?.({
+      this.#tell({
         type: 'signal',
         path: object.path,
         interface: PROPERTIES,
@@ -208,7 +216,22 @@ export class Tree implements ObjectTree {
 
   #announce(member: string, signature: string, writer: Writer): void {
     const message = { type: 'signal', path: ROOT, interface: OBJECT_MANAGER, member, signature } as const;
-    this.#send?.({ ...message, bodyBytes: writer.finish() });
+    this.#tell({ ...message, bodyBytes: writer.finish() });
+  }
+
+  /** Whoever tells something is no part of the bus: a signal that cannot be sent is the log's business. */
+  #tell(message: OutgoingMessage): void {
+    try {
+      this.#send?.(message);
+    } catch (error) {
+      const { path, interface: name, member } = message;
+      this.#logger.error('a D-Bus signal could not be sent', {
+        path,
+        interface: name,
+        member,
+        error: messageOf(error),
+      });
+    }
   }
 
   #linkToParents(path: string): void {

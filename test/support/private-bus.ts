@@ -97,11 +97,11 @@ export class PrivateBus implements AsyncDisposable {
   async connect(
     call: (message: IncomingMessage, client: BusConnection) => void = () => undefined,
   ): Promise<BusConnection> {
-    const client: BusConnection = await connectBus({
+    const client = await connectBus({
       stream: descriptors.connect(this.socketPath),
       clock: new SystemClock(),
       closeFd: (fd) => descriptors.close(fd),
-      events: { call: (message) => call(message, client), unreadable() {}, bounce() {}, closed() {} },
+      events: { call, unreadable() {}, bounce() {}, closed() {} },
     });
     this.#clients.push(client);
     return client;

@@ -112,6 +112,25 @@ describe.skipIf(whyNoBus !== null)(`dispatcher${whyNoBus === null ? '' : ` (skip
     expect(await call('GetUsage')).toEqual([1n, 2]);
   });
 
+  it('does not send what the bus would end the connection for', async () => {
+    let answer = 'x'.repeat(33 * 1024 * 1024);
+    front.tree.add(volumeObject('web', { Inspect: async () => [answer] }));
+    await expect(call('Inspect')).rejects.toMatchObject({ busName: 'org.freedesktop.DBus.Error.LimitsExceeded' });
+    answer = 'x'.repeat(16 * 1024 * 1024);
+    const [got] = await call('Inspect');
+    expect(String(got).length).toBe(answer.length);
+  });
+
+  it('knows no object where there is none, and introspects what lies between', async () => {
+    const introspectable = 'org.freedesktop.DBus.Introspectable';
+    front.tree.add(volumeObject('web'));
+    const [xml] = await call('Introspect', '', [], ROOT.replace('/Engine1', ''), introspectable);
+    expect(xml).toContain('<node name="Engine1"/>');
+    await expect(call('Introspect', '', [], '/nowhere', introspectable)).rejects.toMatchObject({
+      busName: 'org.freedesktop.DBus.Error.UnknownObject',
+    });
+  });
+
   it('does a call that wants no reply, and sends none', async () => {
     const done = Promise.withResolvers<void>();
     const pipe = descriptors.openPipe();

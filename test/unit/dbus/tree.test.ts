@@ -175,8 +175,33 @@ describe('what is wrong', () => {
     expect(() => tree.add({ path, interfaces: [{ ...interfaces[0]!, name: 'org.example.X' }] })).toThrow(
       'no interface',
     );
-    expect(() => tree.emit(path, interfaceName('Volume'), 'Nothing', [])).toThrow('no signal');
     expect(sent).toEqual([]);
+    tree.add(volumeObject('web'));
+    expect(() => tree.emit(path, interfaceName('Volume'), 'Nothing', [])).toThrow('no signal');
+  });
+
+  it('sends no signal of an object that has gone, and logs one whose values cannot be sent', () => {
+    tree.emit(pathOf('job', '1'), interfaceName('Job'), 'Log', [6, Buffer.from('x')]);
+    tree.add(jobObject({}));
+    sent.length = 0;
+    tree.emit(pathOf('job', '1'), interfaceName('Job'), 'Progress', ['much', 1, 2, 'a\0b']);
+    expect(sent).toEqual([]);
+    expect(logged).toEqual(['a D-Bus signal could not be sent']);
+  });
+
+  it('keeps what an object said when it can say no more, and harms nobody else', async () => {
+    const object = volumeObject('web', {}, { Containers: ['/a'] });
+    let isBroken = false;
+    const properties = (): Readonly<Record<string, unknown>> => {
+      if (isBroken) throw new TypeError('a slip');
+      return object.interfaces[0]!.properties();
+    };
+    tree.add({ path, interfaces: [{ ...object.interfaces[0]!, properties }] });
+    isBroken = true;
+    tree.changed(path);
+    await settle();
+    expect(managed()).toMatchObject({ [path]: { [interfaceName('Volume')]: { Containers: { value: ['/a'] } } } });
+    expect(logged).toEqual(['the properties of org.moored.Engine1.Volume could not be read']);
   });
 
   it('leaves a property out that cannot be sent, and tells the log', async () => {
