@@ -47,7 +47,6 @@ export async function live(given: Surroundings): Promise<number> {
   const surroundings = { ...given, config: new LiveConfig(given.config) };
   const { config, logger, clock, notifier } = surroundings;
   logger.info('Starting up', { message: 'start' });
-  for (const problem of config.problems) logger.warn(formatProblem(problem));
   let facts: KeptFacts | null = null;
   const signals = takeSignals(logger, {
     // What went wrong is in the log. Before there is an engine, there is nothing to reload: the files are read anyhow.
@@ -73,9 +72,16 @@ export async function live(given: Surroundings): Promise<number> {
     await daemon.close();
     return 0;
   } catch (error) {
+    // It may well be for one of these that it failed.
+    tellProblems(config, logger);
     logger.error(`failed to start daemon: ${messageOf(error)}`);
     return 1;
   }
+}
+
+/** What is odd about the configuration. Looking for it takes some milliseconds, for which nobody who connects should wait. */
+function tellProblems(config: Config, logger: Logger): void {
+  for (const problem of config.problems) logger.warn(formatProblem(problem));
 }
 
 interface Plan {
@@ -133,6 +139,7 @@ async function work(
     end: () => signals.end('idle'),
   });
   logger.info('Daemon has completed initialization', { message: 'ready' });
+  tellProblems(config, logger);
   facts.enter('running');
   await signals.ended;
   facts.enter('stopping');
