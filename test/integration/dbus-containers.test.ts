@@ -324,6 +324,20 @@ describe.skipIf(obstacle !== null)(`containers on the bus${obstacle === null ? '
     await until(() => descriptorsOf(engine.pid) <= before);
   });
 
+  it('let go of their clients when the daemon ends, and are there again with the next one', async () => {
+    const path = await docker('run', '--stop-signal', 'KILL', '--name', 'echo', 'busybox', 'top');
+    const logs = await client.open(path, 'OpenLogs', 'a{sv}', [{ Follow: variant('b', true) }]);
+    const shell = await client.open(path, 'OpenShell', 'ssasas', ['', '', [], []]);
+    const waiting = client.call(path, 'Wait', 's', ['removed']).catch((error: unknown) => String(error));
+    // The bus keeps the order: that call is under way when this one is answered.
+    await client.properties(path);
+    await engine.end();
+    await Promise.all([logs.ended, shell.ended]);
+    expect(await waiting).toMatch(/shutting down/);
+    await engine.boot();
+    expect(await until(() => client.properties(path).catch(() => null))).toMatchObject({ Name: 'echo' });
+  });
+
   it('go on streaming while the bus is away', async () => {
     const path = await docker('run', '-i', '--name', 'echo', 'busybox', 'cat');
     const stream = await client.open(path, 'Attach', 'a{sv}', [NONE]);
