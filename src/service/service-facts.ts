@@ -74,11 +74,11 @@ export function keepServiceFacts(options: {
   };
 }
 
-function findingOf({ severity, file, line, subject, text, cure }: ConfigProblem): ConfigFinding {
+function findingOf({ severity, code, file, line, subject, text, cure }: ConfigProblem): ConfigFinding {
   const place = file === null ? '' : line === null ? file : `${file}:${String(line)}`;
   return {
     severity,
-    code: 'config-problem',
+    code: code ?? 'config-problem',
     object: [place, subject].filter((part) => part !== '').join(' '),
     hint: cure === '' ? text : `${text}. ${cure}`,
   };

@@ -5,6 +5,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { BusFront, EngineObjects } from '../../dbus/index.ts';
 import type { ServiceFacts } from '../../dbus/service-port.ts';
 import type { Engine } from '../../engine/engine.ts';
+import type { ConfigEditor } from '../config-editor.ts';
 import type { LiveConfig } from '../live-config.ts';
 import type { LogControl } from '../log.ts';
 import { busLogControl } from '../log/systemd-words.ts';
@@ -34,6 +35,7 @@ export async function openBus(parts: BusParts): Promise<BusFront & AsyncDisposab
   const descriptors = createDescriptorCalls();
   const words = createDocuments({ engine, clock, build: { version, gitCommit: 'moored', buildTime: '' } });
   let jobs: EngineObjects['jobs'] | null = null;
+  let waiting: Waiting | null = null;
   const front = await startBus({
     clock,
     logger,
@@ -54,17 +56,25 @@ export async function openBus(parts: BusParts): Promise<BusFront & AsyncDisposab
         logger,
         effects: createFileEffects(),
       });
+      waiting = editor;
       const refreshing = facts.watch((change) => {
         if (change.kind === 'reloading' && !change.active) editor.refresh();
       });
       return [objects, exportConfig({ port: editor, tree }), editor, refreshing];
     },
   });
-  return closingJobsFirst(front, jobs);
+  return closingJobsFirst(front, jobs, waiting);
 }
 
-/** Jobs are work too, and end while there is still a bus to tell of it. */
-function closingJobsFirst(front: BusFront, jobs: EngineObjects['jobs'] | null): BusFront & AsyncDisposable {
+/** A change of the configuration that goes back unless somebody confirms it. */
+type Waiting = Pick<ConfigEditor, 'isWaiting'>;
+
+/** Jobs are work too, and end while there is still a bus to tell of it; so is waiting to undo a change. */
+function closingJobsFirst(
+  front: BusFront,
+  jobs: EngineObjects['jobs'] | null,
+  waiting: Waiting | null,
+): BusFront & AsyncDisposable {
   const close = async (): Promise<void> => {
     await jobs?.close();
     await front.close();
@@ -72,7 +82,7 @@ function closingJobsFirst(front: BusFront, jobs: EngineObjects['jobs'] | null): 
   return {
     tree: front.tree,
     get busyCount() {
-      return front.busyCount + (jobs?.activeCount ?? 0);
+      return front.busyCount + (jobs?.activeCount ?? 0) + (waiting?.isWaiting === true ? 1 : 0);
     },
     connection: () => front.connection(),
     close,
