@@ -91,6 +91,25 @@ describe.skipIf(obstacle !== null)(`containers on the bus${obstacle === null ? '
     expect(client.seen.at(-1)?.member).toBe('reply');
   });
 
+  it('are stopped, restarted and removed by jobs', async () => {
+    const path = await docker('run', '--name', 'web', 'busybox', 'top');
+    const finished = async (member: string, options: object): Promise<Record<string, unknown>> => {
+      const [job] = await client.call(path, member, 'a{sv}', [options]);
+      return until(async () => {
+        const properties = await client.properties(job as string, 'Job');
+        return properties['State'] === 'finished' && properties;
+      });
+    };
+    const quick = { Timeout: variant('t', 0n) };
+    expect(await finished('Restart', quick)).toMatchObject({ Type: 'restart', Result: 'done', Objects: [path] });
+    expect((await client.properties(path))['State']).toBe('running');
+    expect(await finished('Remove', NONE)).toMatchObject({ Result: 'failed', ErrorName: `${SERVICE}.Error.Conflict` });
+    expect(await finished('Stop', quick)).toMatchObject({ Details: { Stopped: { value: true } } });
+    expect(await finished('Stop', quick)).toMatchObject({ Details: { Stopped: { value: false } } });
+    expect(await finished('Remove', NONE)).toMatchObject({ Result: 'done' });
+    await expect(client.properties(path)).rejects.toThrow(/no object/);
+  });
+
   it('show a start that failed', async () => {
     const path = await docker('create', 'busybox', '/nonexistent');
     await expect(client.call(path, 'Start', 'a{sv}', [NONE])).rejects.toThrow(/no such file/i);
