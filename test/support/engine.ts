@@ -66,6 +66,13 @@ export class TestEngine implements AsyncDisposable {
     return pid;
   }
 
+  /** Settles with the exit code when the daemon ends by itself; null when a signal killed it. */
+  get exited(): Promise<number | null> {
+    const child = this.#process;
+    if (child === null) throw new Error('the engine does not run');
+    return once(child, 'exit').then(([code]) => code as number | null);
+  }
+
   get dataRoot(): string {
     return join(this.root, 'data');
   }
