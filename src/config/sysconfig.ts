@@ -14,16 +14,13 @@ import { findProblems, type TrapOptions } from './sysconfig/traps.ts';
 import type { SysconfigProblem } from './sysconfig/problems.ts';
 
 export { isVariableName, type SysconfigVariable } from './sysconfig/document.ts';
-export { editSysconfig, type SysconfigChanges } from './sysconfig/edit.ts';
+export { editSysconfig } from './sysconfig/edit.ts';
 export type { TrapOptions } from './sysconfig/traps.ts';
 export { mergeTemplate } from './sysconfig/merge.ts';
 export { runSysconfigMerge } from './sysconfig/merge-command.ts';
 export { HOST_EFFECTS, replaceFile, type FileEffects } from './sysconfig/replace-file.ts';
-export type { MetadataActions, VariableMetadata } from './sysconfig/metadata.ts';
-export { formatProblem, type Severity, type SysconfigCode, type SysconfigProblem } from './sysconfig/problems.ts';
-export { joinWords, splitWords, type SplitWords } from './sysconfig/words.ts';
-
-export const SYSCONFIG_FILE = '/etc/sysconfig/docker';
+export { formatProblem, type SysconfigCode } from './sysconfig/problems.ts';
+export { joinWords, splitWords } from './sysconfig/words.ts';
 
 export interface Sysconfig {
   /** What systemd makes of the file, by name: the last assignment of each. */
