@@ -42,7 +42,7 @@ export async function exportEngine(options: ExportEngineOptions): Promise<Engine
   following.use(mirrorNetworks({ ...options, users }));
   following.use(mirrorVolumes({ ...options, users, jobs, streams }));
   following.use(mirrorSchedules({ engine, tree, jobs }));
-  following.use(mirrorContainers({ ...options, jobs }));
+  following.use(mirrorContainers({ ...options, jobs, streams }));
   following.use(await exportManager({ ...options, jobs, streams, imageCount: () => images.count }));
   const kept = following.move();
   return { jobs, [Symbol.dispose]: () => kept.dispose() };

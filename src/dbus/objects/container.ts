@@ -2,7 +2,6 @@
  * Containers and their execs as objects. There is one for each as long as the engine has it: the mirror listens where the
  * engine tells of changes at once, so the tree is right before the verb that changed something returns.
  */
-import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { ContainerId, ExecId } from '../../base/ids.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -12,7 +11,7 @@ import type { Descriptors } from '../descriptors.ts';
 import type { ExportedInterface, MethodHandler, ObjectTree, Variant } from '../exported.ts';
 import type { Jobs } from '../jobs.ts';
 import { interfaceName, pathOf } from '../names.ts';
-import { OpenStreams } from '../open-streams.ts';
+import type { OpenStreams } from '../open-streams.ts';
 import type { RestWords } from '../rest-words.ts';
 import { attachMethods } from './container/attach.ts';
 import { execMethods } from './container/execs.ts';
@@ -30,12 +29,12 @@ export interface MirrorContainersOptions {
   readonly tree: ObjectTree;
   readonly jobs: Jobs;
   readonly descriptors: Descriptors;
+  readonly streams: OpenStreams;
   readonly words: Pick<RestWords, 'inspectContainer'>;
-  readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** Puts every container and exec into the tree and keeps them there as they are; disposing cuts their streams off. */
+/** Puts every container and exec into the tree and keeps them there as they are, until disposed. */
 export function mirrorContainers(options: MirrorContainersOptions): Disposable {
   return new ContainerMirror(options);
 }
@@ -52,9 +51,7 @@ class ContainerMirror implements Disposable {
   #lastMade: { readonly subject: Subject; readonly methods: Methods } | null = null;
 
   constructor(options: MirrorContainersOptions) {
-    const streams = new OpenStreams(options);
-    this.#parts = { ...options, streams };
-    this.#watching.use(streams);
+    this.#parts = options;
     const { containers, events } = options.engine;
     for (const { id, execIds } of containers.list()) {
       this.#add(id);

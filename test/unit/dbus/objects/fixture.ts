@@ -7,6 +7,7 @@ import type { Dictionary } from '../../../../src/dbus/dictionary.ts';
 import { JobRegistry } from '../../../../src/dbus/job-registry.ts';
 import { mirrorContainers } from '../../../../src/dbus/objects/container.ts';
 import { pathOf } from '../../../../src/dbus/names.ts';
+import { OpenStreams } from '../../../../src/dbus/open-streams.ts';
 import { createDescriptorCalls } from '../../../../src/engine/kernel/linux/descriptors.ts';
 import type { ContainerSpec } from '../../../../src/engine/index.ts';
 import { exampleSpec } from '../../../support/container-spec.ts';
@@ -24,14 +25,19 @@ export class MirrorFixture implements Disposable {
   readonly tree = new RecordingTree();
   readonly descriptors = createDescriptorCalls();
   readonly jobs = new JobRegistry({ tree: this.tree, clock: new SystemClock(), logger: silentLogger });
+  readonly streams = new OpenStreams({
+    descriptors: this.descriptors,
+    clock: this.clock,
+    logger: silentLogger,
+  });
   readonly #mirror: { readonly start: () => Disposable; running: Disposable | null };
   readonly #peers: Peer[] = [];
 
   constructor() {
-    const { clock, engine, tree, descriptors, jobs } = this;
+    const { clock, engine, tree, descriptors, jobs, streams } = this;
     const words = createDocuments({ engine, clock, build: { version: '1', gitCommit: '', buildTime: '' } });
     this.#mirror = {
-      start: () => mirrorContainers({ engine, tree, jobs, descriptors, words, clock, logger: silentLogger }),
+      start: () => mirrorContainers({ engine, tree, jobs, descriptors, streams, words, logger: silentLogger }),
       running: null,
     };
   }
@@ -78,6 +84,7 @@ export class MirrorFixture implements Disposable {
 
   [Symbol.dispose](): void {
     this.#mirror.running?.[Symbol.dispose]();
+    this.streams[Symbol.dispose]();
     for (const { socket } of this.#peers) socket.destroy();
   }
 }
