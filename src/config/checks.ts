@@ -212,9 +212,17 @@ function checkMirror(text: string): string | null {
   return null;
 }
 
+/** Go's durations; a date with or without a time, or seconds since 1970. */
+const AGE = /^(?:(?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|m|s|us|µs|ns))+$/;
+const MOMENT = /^(?:\d{4}-\d\d-\d\d(?:T[\d:.]+)?(?:Z|[+-]\d\d:\d\d)?|\d{1,12}(?:\.\d{1,9})?)$/;
+
 function checkPruneFilter(text: string): string | null {
   const [, key = '', operator = '', value = ''] = /^([a-z]+)(!?=)(.*)$/s.exec(text) ?? [];
-  if (key === 'until' && operator === '=') return value === '' ? `invalid filter '${text}'` : null;
+  if (key === 'until' && operator === '=') {
+    return AGE.test(value) || MOMENT.test(value)
+      ? null
+      : `invalid filter '${text}': failed to parse value as time or duration: "${value}"`;
+  }
   if (key === 'label') return value === '' ? `invalid filter '${text}'` : null;
   return `invalid filter '${text}': use until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]`;
 }

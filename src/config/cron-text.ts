@@ -36,12 +36,26 @@ export function checkCron(text: string): string | null {
   const fields = parts.length === 6 ? [SECOND, ...FIELDS] : FIELDS;
   for (const [index, field] of fields.entries()) {
     const part = parts[index] ?? '';
-    if (!part.split(',').every((item) => isItem(item, field))) {
+    const isAnyDay = part === '?' && field.name.startsWith('day');
+    if (!isAnyDay && !part.split(',').every((item) => isItem(item, field))) {
       return `invalid schedule "${text}": "${part}" is no ${field.name}`;
     }
   }
-  return null;
+  return isImpossible(parts.at(-3) ?? '', parts.at(-2) ?? '')
+    ? `invalid schedule "${text}": no such month has such a day`
+    : null;
 }
+
+/** 30 February and its like. Ranges and stars leave some day that is. */
+function isImpossible(days: string, months: string): boolean {
+  if (!/^[\d,]+$/.test(days)) return false;
+  const longest = months.split(',').map((month) => LENGTHS[(numberOf(month, MONTH) ?? 1) - 1] ?? LONGEST);
+  return Math.min(...days.split(',').map(Number)) > Math.max(...longest);
+}
+
+const MONTH = FIELDS[3];
+const LONGEST = 31;
+const LENGTHS = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /** A star, `5`, `1-5`, `mon-fri`; stars and ranges with a step: `0-30/10`. */
 function isItem(item: string, field: (typeof FIELDS)[number] | typeof SECOND): boolean {
@@ -54,8 +68,8 @@ function isItem(item: string, field: (typeof FIELDS)[number] | typeof SECOND): b
   const from = numberOf(first, field);
   if (from === null || more.length > 0) return false;
   if (last === undefined) return step === undefined;
-  const to = numberOf(last, field);
-  return to !== null && from <= to;
+  // A range may go round: fri-mon.
+  return numberOf(last, field) !== null;
 }
 
 function numberOf(text: string, { least, greatest, names }: (typeof FIELDS)[number] | typeof SECOND): number | null {

@@ -23,6 +23,9 @@ export function checkTogether(settings: readonly Setting[]): void {
   }
   const conflict = conflictingLabels(get('label') as readonly string[]);
   if (conflict !== null) throw refuse('label', conflict, '');
+  if ((get('prune-filter') as readonly string[]).filter((filter) => filter.startsWith('until=')).length > 1) {
+    throw refuse('prune-filter', 'prune-filter: more than one until filter specified', '');
+  }
   const parent = get('cgroup-parent') as string;
   if ((get('exec-opt') as readonly string[]).includes('native.cgroupdriver=systemd') && parent !== '') {
     if (!parent.endsWith('.slice') || parent.includes('/')) {

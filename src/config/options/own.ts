@@ -59,7 +59,7 @@ export const OWN_OPTIONS = [
     flag: 'prune-keep',
     type: 'list',
     fallback: [],
-    help: 'What a scheduled prune never removes: names, * and ? allowed, of images, containers, networks, volumes',
+    help: 'What a scheduled prune never removes: names (with * and ?), "label=KEY[=VALUE]", "newest-tags=N" of each image',
     live: true,
     own: true,
     variable: 'DOCKER_PRUNE_KEEP',

@@ -101,6 +101,10 @@ describe('merged values out of range', () => {
       "invalid filter 'dangling=true': use until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]",
     ],
     ['--prune-filter until=', "invalid filter 'until='"],
+    [
+      '--prune-filter until=10days',
+      `invalid filter 'until=10days': failed to parse value as time or duration: "10days"`,
+    ],
     ['--prune-schedule daily', 'invalid schedule "daily": it has 1 fields in place of 5'],
     ['--prune-schedule @noon', 'invalid schedule "@noon": use @yearly'],
     ['--network-diagnostic-port 70000', 'invalid network diagnostic port: 70000'],
@@ -220,6 +224,7 @@ describe('options that exclude one another', () => {
       'You specified --iptables=false with --icc=false. ICC=false uses iptables to function. Please set --icc or --iptables to true',
     ],
     ['--label a=1 --label a=2', 'conflict labels for a=2 and a=1'],
+    ['--prune-filter until=1h --prune-filter until=2h', 'more than one until filter specified'],
     [
       '--cgroup-parent foo --exec-opt native.cgroupdriver=systemd',
       'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"',
@@ -237,6 +242,8 @@ describe('good values', () => {
     '--default-ulimit nofile=1024:-1 --default-ulimit nproc=5',
     '--http-proxy http://user:secret@proxy:3128 --https-proxy proxy:3128',
     '--prune-schedule @weekly --prune-filter until=240h --prune-filter label!=keep',
+    '--prune-filter until=2026-01-02T15:04:05Z',
+    '--prune-filter until=1h30m --prune-keep newest-tags=3 --prune-keep web-*',
     '--default-address-pool base=10.0.0.0/16,size=24 --bip 10.1.0.1/24',
     '-b none --cgroup-parent docker.slice --exec-opt native.cgroupdriver=systemd',
     '-DHtcp://127.0.0.1:1 -lwarn',
