@@ -4,7 +4,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isLogLevel } from '../../../src/service/log.ts';
 import { takePidFile } from '../../../src/service/pidfile.ts';
 
 let directory = '';
@@ -41,12 +40,5 @@ describe('pid file', () => {
       named.kill('SIGKILL');
       await ended;
     }
-  });
-});
-
-describe('log levels', () => {
-  it('are dockerd’s', () => {
-    expect(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'panic'].every(isLogLevel)).toBe(true);
-    expect(isLogLevel('loud')).toBe(false);
   });
 });
