@@ -45,6 +45,11 @@ export interface ExportedInterface {
   readonly name: string;
   /** One for each method in the XML: the tree refuses an object that lacks one. */
   readonly methods: Readonly<Record<string, MethodHandler>>;
+  /**
+   * Properties change without `changed` being called (a file system fills): GetManagedObjects reads them anew. For single
+   * objects; of a thousand containers it shows what was told last, and `changed` is called for what is not announced too.
+   */
+  readonly isVolatile?: boolean;
   /** Every property of the XML with its value now. Synchronous and cheap: it is read at each change. */
   properties(): Readonly<Record<string, unknown>>;
   /**

@@ -38,16 +38,6 @@ function columnsOf(info: InterfaceInfo): readonly Column[] {
   return columns;
 }
 
-const silentByInterface = new WeakMap<InterfaceInfo, readonly (readonly [number, Column])[]>();
-
-function silentOf(info: InterfaceInfo): readonly (readonly [number, Column])[] {
-  const known = silentByInterface.get(info);
-  if (known !== undefined) return known;
-  const silent = [...columnsOf(info).entries()].filter(([, { info: property }]) => property.announcement === 'false');
-  silentByInterface.set(info, silent);
-  return silent;
-}
-
 /** Where snapshots are written before it is known whether anything changed. */
 const scratch = new Writer(16 * 1024);
 
@@ -105,27 +95,6 @@ export function difference(info: InterfaceInfo, before: Snapshot, after: Snapsho
     else changed.push([start, end]);
   });
   return { changed, invalidated };
-}
-
-/**
- * True when a property whose changes are not announced has another value than in the snapshot. Only those are written:
- * a thousand objects are looked through for one answer.
- */
-export function isStale(info: InterfaceInfo, exported: ExportedInterface, snapshot: Snapshot): boolean {
-  const silent = silentOf(info);
-  if (silent.length === 0) return false;
-  const values = exported.properties();
-  return silent.some(([index, column]) => {
-    const [start, end] = spanOf(snapshot, index);
-    scratch.reset();
-    try {
-      writeEntry(scratch, column, values[column.info.name], info.name);
-    } catch (error) {
-      if (error instanceof InternalError) return start !== end;
-      throw error;
-    }
-    return !scratch.isSame(snapshot.bytes.subarray(start, end));
-  });
 }
 
 /** Writes `a{sv}` of some entries. */

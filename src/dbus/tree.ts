@@ -10,7 +10,7 @@ import type { ExportedInterface, ExportedObject, ObjectTree } from './exported.t
 import { interfaceInfo } from './introspection.ts';
 import { ROOT } from './names.ts';
 import type { Snapshot } from './snapshot.ts';
-import { difference, isStale, takeSnapshot, writeAllEntries, writeEntries } from './snapshot.ts';
+import { difference, takeSnapshot, writeAllEntries, writeEntries } from './snapshot.ts';
 import type { OutgoingMessage } from './wire/message.ts';
 import { Writer } from './wire/writer.ts';
 import type { InterfaceInfo } from './xml.ts';
@@ -149,7 +149,7 @@ export class Tree implements ObjectTree {
     writer.array(8, () => {
       for (const object of this.#objects.values()) {
         if (!isManaged(object.path)) continue;
-        this.#refreshSilent(object);
+        this.#refreshVolatile(object);
         writer.align(8);
         writer.text(object.path);
         writeInterfaces(writer, object);
@@ -176,11 +176,10 @@ export class Tree implements ObjectTree {
     }
   }
 
-  /** Properties whose changes nobody tells are read anew. */
-  #refreshSilent({ interfaces }: TreeObject): void {
+  /** What changes without being told is read anew. */
+  #refreshVolatile({ interfaces }: TreeObject): void {
     for (const part of interfaces) {
-      if (isStale(part.info, part.exported, part.snapshot))
-        part.snapshot = this.#snapshot(part.info, part.exported, part.snapshot);
+      if (part.exported.isVolatile === true) part.snapshot = this.#snapshot(part.info, part.exported, part.snapshot);
     }
   }
 

@@ -138,7 +138,10 @@ class ContainerMirror implements Disposable {
   async #count(id: ContainerId): Promise<void> {
     try {
       const { writableBytes } = await this.#parts.engine.containers.sizes(id);
-      if (this.#parts.tree.has(pathOf('container', id))) this.#sizes.set(id, writableBytes);
+      if (!this.#parts.tree.has(pathOf('container', id))) return;
+      this.#sizes.set(id, writableBytes);
+      // Not announced, yet seen by who asks for everything.
+      this.#parts.tree.changed(pathOf('container', id));
     } catch (error) {
       this.#parts.logger.debug('the size of a container could not be read', {
         container: id,

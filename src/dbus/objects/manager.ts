@@ -57,6 +57,8 @@ function interfaceOf(
 ): ExportedInterface {
   return {
     name: interfaceName('Manager'),
+    // The data root's file system fills without telling.
+    isVolatile: true,
     methods: {
       ...usageMethods(options),
       ...listingMethods(options),

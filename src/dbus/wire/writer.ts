@@ -48,11 +48,6 @@ export class Writer {
     return Buffer.from(this.#bytes.subarray(start, end));
   }
 
-  /** True when what is written so far is `other`. */
-  isSame(other: Buffer): boolean {
-    return this.#length === other.length && this.#bytes.compare(other, 0, other.length, 0, this.#length) === 0;
-  }
-
   /** Takes back what was written after `length`. */
   truncate(length: number): void {
     this.#length = length;

@@ -232,13 +232,17 @@ describe('everything at once', () => {
     expect(tree.managedObjects().equals(expected.finish())).toBe(true);
   });
 
-  it('has the silent properties as they are now', () => {
+  it('has what is not announced as of the last change, and what is volatile as of now', () => {
     const values: Record<string, unknown> = { Progress: 0 };
-    tree.add(jobObject(values));
+    const [at, name] = [pathOf('job', '1'), interfaceName('Job')];
+    const job = jobObject(values);
+    tree.add(job);
+    values['Progress'] = 0.25;
+    tree.changed(at);
+    expect(managed()).toMatchObject({ [at]: { [name]: { Progress: { value: 0.25 } } } });
+    tree.add({ path: at, interfaces: [{ ...job.interfaces[0]!, isVolatile: true }] });
     values['Progress'] = 0.75;
-    expect(managed()).toMatchObject({
-      [pathOf('job', '1')]: { [interfaceName('Job')]: { Progress: { value: 0.75 } } },
-    });
+    expect(managed()).toMatchObject({ [at]: { [name]: { Progress: { value: 0.75 } } } });
   });
 
   it('does not list what lies beside the root', () => {
