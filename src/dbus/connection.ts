@@ -11,7 +11,7 @@ import type { BusStream } from './transport.ts';
 import type { UnreadableMessage } from './wire/framer.ts';
 import { Framer } from './wire/framer.ts';
 import type { IncomingMessage, OutgoingMessage } from './wire/message.ts';
-import { encodeMessage, FLAG_NO_REPLY } from './wire/message.ts';
+import { encodeMessage, FLAG_NO_AUTO_START, FLAG_NO_REPLY } from './wire/message.ts';
 
 export const BUS_NAME = 'org.freedesktop.DBus';
 export const BUS_PATH = '/org/freedesktop/DBus';
@@ -156,7 +156,7 @@ export class BusConnection {
     if (!this.#isOpen) throw new UnavailableError('there is no connection to the bus');
     const { timeoutMs = CALL_TIMEOUT_MS, signal, autoStart = true, takesFds = false, ...fields } = call;
     const { promise, resolve, reject } = Promise.withResolvers<readonly unknown[]>();
-    const serial = this.#send({ ...fields, type: 'call', flags: autoStart ? 0 : 2 });
+    const serial = this.#send({ ...fields, type: 'call', flags: autoStart ? 0 : FLAG_NO_AUTO_START });
     this.#calls.set(serial, { resolve, reject, takesFds });
     const onAbort = (): void => reject(signal?.reason as Error);
     signal?.addEventListener('abort', onAbort, { once: true });

@@ -41,6 +41,8 @@ export class Dispatcher {
   readonly #logger: Logger;
   readonly #closeFd: (fd: number) => void;
   readonly #running = new Set<Promise<void>>();
+  /** Calls whose descriptors a handler has taken over. */
+  readonly #claimed = new WeakSet<IncomingMessage>();
 
   constructor({ tree, polkit, logger, closeFd }: DispatcherOptions) {
     this.#tree = tree;
@@ -116,8 +118,6 @@ export class Dispatcher {
       for (const fd of this.#unclaimed(message)) this.#closeFd(fd);
     }
   }
-
-  readonly #claimed = new WeakSet<IncomingMessage>();
 
   #unclaimed(message: IncomingMessage): readonly number[] {
     return this.#claimed.has(message) ? [] : message.fds;
