@@ -15,7 +15,7 @@ const FIELDS = [
 const SECOND = { name: 'second', least: 0, greatest: 59, names: '' } as const;
 
 /** Short names of common expressions, as in crontab(5). */
-export const CRON_MACROS: Readonly<Record<string, string>> = {
+const CRON_MACROS: Readonly<Record<string, string>> = {
   '@yearly': '0 0 1 1 *',
   '@annually': '0 0 1 1 *',
   '@monthly': '0 0 1 * *',
