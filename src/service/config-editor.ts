@@ -27,7 +27,7 @@ import type {
   SetConfigOptions,
   SetConfigResult,
 } from '../dbus/config-port.ts';
-import { namedError } from '../dbus/errors.ts';
+import { BusError, engineErrorName, namedError } from '../dbus/errors.ts';
 import { BACKUP_DIRECTORY, BackupStore, digestOf, type Backup } from './config-editor/backups.ts';
 import { effectiveOptions, keysOf } from './config-editor/describe.ts';
 import { formatOptions, parseOptions } from './config-editor/flag-text.ts';
@@ -117,8 +117,15 @@ export class ConfigEditor implements ConfigPort, Disposable {
     readonly problems: readonly ConfigProblemReport[];
   } {
     const look = this.refresh();
-    const { verdict, objections } = this.#prove(look, (present) => planChanges(present, changes));
-    return { valid: objections.length === 0, problems: verdict.problems.map(reportOf) };
+    try {
+      const { verdict, objections } = this.#prove(look, (present) => planChanges(present, changes));
+      return { valid: objections.length === 0, problems: verdict.problems.map(reportOf) };
+    } catch (error) {
+      if (!(error instanceof BusError) || error.busName !== engineErrorName('InvalidConfig')) throw error;
+      const [key = '', ...others] = Object.keys(changes);
+      const report = { severity: 'error', code: 'invalid-config', text: error.message } as const;
+      return { valid: false, problems: [{ key: others.length === 0 ? key : '', ...report }] };
+    }
   }
 
   set(changes: ConfigChangeRequest, revision: string, options: SetConfigOptions): Promise<SetConfigResult> {

@@ -348,6 +348,20 @@ describe('changing', () => {
     expect(text()).toBe(SYSCONFIG);
   });
 
+  it('validates what cannot even be planned', () => {
+    const { editor } = start();
+    const report = (key: string, text: string) => ({
+      valid: false,
+      problems: [{ key, severity: 'error', code: 'invalid-config', text: expect.stringContaining(text) as string }],
+    });
+    const loud = { 'options.log-level': variant('s', 'loud') };
+    expect(editor.validate(loud)).toEqual(report('options.log-level', 'invalid logging level: loud'));
+    expect(editor.validate({ ...loud, FOREIGN: variant('s', '2') })).toEqual(report('', 'options.log-level: invalid'));
+    expect(editor.validate(keyed({ FOREIGN: 'a\0b' }))).toEqual(report('FOREIGN', 'holds a NUL byte'));
+    expect(() => editor.validate(keyed({ NONE: 'x' }))).toThrow(named('NoSuchKey'));
+    expect(() => editor.validate({ FOREIGN: variant('b', true) })).toThrow("must be of type 's'");
+  });
+
   it('makes the file where there is none, and a rollback takes it away', async () => {
     rmSync(file);
     const { editor } = start();
