@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { MessageChannel } from 'node:worker_threads';
+import type { Outcome } from '../config/command.ts';
 import type { Config } from '../config/config.ts';
 import { takeInheritedSockets } from './activation.ts';
 import { createLinuxKernel, SystemClock } from './compose/ground.ts';
@@ -7,6 +8,7 @@ import { live } from './life.ts';
 import { levelOf, openLog } from './log.ts';
 import { createNotifier } from './notify.ts';
 import { rollBackUnconfirmed } from './config-editor/restore.ts';
+import { tellWaiting } from './refusal.ts';
 import { configureStart } from './unconfirmed.ts';
 import { feedWatchdog } from './watchdog.ts';
 
@@ -18,9 +20,18 @@ export async function runDaemon(argv: readonly string[]): Promise<number> {
   if ('exitCode' in configured) {
     process.stdout.write(configured.stdout);
     process.stderr.write(configured.stderr);
-    return configured.exitCode;
+    return configured.exitCode === 0 ? 0 : refuse(configured, clock);
   }
   return serve(configured, { version, clock, notes });
+}
+
+/** sysexits' EX_CONFIG, for the service manager: another try with the same files fails alike. By hand it is dockerd's 1. */
+const EXIT_CONFIG = 78;
+
+async function refuse({ exitCode, stderr }: Outcome, clock: SystemClock): Promise<number> {
+  const sockets = takeInheritedSockets(process.env, process.pid, createLinuxKernel());
+  await tellWaiting(sockets, stderr.trim(), clock);
+  return process.env['NOTIFY_SOCKET'] === undefined ? exitCode : EXIT_CONFIG;
 }
 
 /** What is known before the log is open. */
@@ -34,7 +45,8 @@ interface Beginning {
 async function serve(config: Config, { version, clock, notes }: Beginning): Promise<number> {
   const kernel = createLinuxKernel();
   const format = config.get('log-format') === 'json' ? 'json' : 'text';
-  const { logger, control: logControl } = openLog({ level: levelOf(config), format, env: process.env, kernel, clock });
+  using log = openLog({ level: levelOf(config), format, env: process.env, kernel, clock });
+  const { logger, control: logControl } = log;
   // Whatever escapes is a fault of ours: say it, keep the containers' keeper alive.
   process.on('unhandledRejection', (reason) => {
     logger.error('unhandled rejection', { reason: reason instanceof Error ? reason.stack : reason });

@@ -41,7 +41,8 @@ export interface LogControl {
   setTarget(target: string): void;
 }
 
-export interface Log {
+/** Dispose when nothing more is to be said. */
+export interface Log extends Disposable {
   readonly logger: Logger;
   readonly control: LogControl;
 }
@@ -77,7 +78,13 @@ export function openLog(options: {
   const say = (severity: Severity, text: string, fields: LogFields): void => {
     if (LEVELS.indexOf(severity) >= LEVELS.indexOf(level)) writer.write(severity, text, fields);
   };
-  return { logger: loggerOn(say, {}), control };
+  return {
+    logger: loggerOn(say, {}),
+    control,
+    [Symbol.dispose]: () => {
+      for (const opened of Object.values(writers)) opened[Symbol.dispose]?.();
+    },
+  };
 }
 
 function loggerOn(say: (severity: Severity, text: string, fields: LogFields) => void, context: LogFields): Logger {

@@ -10,8 +10,9 @@ import type { LineWriter, Severity } from './line-writer.ts';
 const JOURNAL_SOCKET = '/run/systemd/journal/socket';
 const STDERR_FD = 2;
 const PRIORITIES: Readonly<Record<Severity, number>> = { debug: 7, info: 6, warn: 4, error: 3 };
-/** What may wait in memory for a stderr that takes nothing: some thousand lines. */
+/** What may wait for journald to come back, and for a stderr that takes nothing: some thousand lines each. */
 const MAX_WAITING_BYTES = 1024 * 1024;
+const RETRY_MS = 1_000;
 
 /** True when `fd` is the stream that systemd connected to the journal (JOURNAL_STREAM, `device:inode`). */
 export function isJournalStream(env: NodeJS.ProcessEnv, fd: number): boolean {
@@ -23,16 +24,25 @@ export function isJournalStream(env: NodeJS.ProcessEnv, fd: number): boolean {
   }
 }
 
+interface Waiting {
+  readonly entry: Buffer;
+  /** The same for stderr. */
+  readonly line: string;
+}
+
 /**
  * Writes entries to the journal; each is one datagram and waits for nothing. While journald is not there, or its queue is
- * full, lines go to stderr (under systemd: a stream that systemd keeps for journald), again without waiting; the next line
- * tries the journal anew.
+ * full, entries wait in memory and are sent, in order, as soon as it takes them; what is too much for that, and what waits
+ * at the end, goes to stderr, again without waiting.
  */
 export class JournalWriter implements LineWriter, Disposable {
   readonly #socket: DatagramSocket;
   readonly #clock: Clock;
   readonly #address: string;
   readonly #openFallback: () => Socket;
+  readonly #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #retry: Disposable | null = null;
   #fallback: Socket | null = null;
   #lost = 0;
 
@@ -50,17 +60,53 @@ export class JournalWriter implements LineWriter, Disposable {
   }
 
   write(severity: Severity, text: string, fields: LogFields): void {
-    try {
-      this.#send(journalEntry(PRIORITIES[severity], text, fields));
-      this.#tellOfLosses();
-    } catch {
-      this.#writeAside(`<${String(PRIORITIES[severity])}>${logfmtLine(this.#clock, severity, text, fields)}`);
-    }
+    const entry = journalEntry(PRIORITIES[severity], text, fields);
+    if (this.#waiting.length > 0) this.#flush();
+    if (this.#waiting.length === 0 && this.#isSent(entry)) return;
+    const line = `<${String(PRIORITIES[severity])}>${logfmtLine(this.#clock, severity, text, fields)}`;
+    this.#waiting.push({ entry, line });
+    this.#waitingBytes += entry.length;
+    this.#retry ??= this.#clock.after(RETRY_MS, () => this.#flush());
+    while (this.#waitingBytes > MAX_WAITING_BYTES) this.#writeAside(this.#shift());
   }
 
   [Symbol.dispose](): void {
+    this.#flush();
+    while (this.#waiting.length > 0) this.#writeAside(this.#shift());
+    this.#retry?.[Symbol.dispose]();
     this.#socket[Symbol.dispose]();
-    this.#fallback?.destroy();
+    this.#fallback?.end();
+  }
+
+  /** Sends what waits, as far as journald takes it. */
+  #flush(): void {
+    this.#retry?.[Symbol.dispose]();
+    this.#retry = null;
+    for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
+      if (!this.#isSent(first.entry)) {
+        this.#retry = this.#clock.after(RETRY_MS, () => this.#flush());
+        return;
+      }
+      this.#shift();
+    }
+    if (this.#lost === 0) return;
+    const text = `${String(this.#lost)} log lines could be written neither to the journal nor to stderr`;
+    if (this.#isSent(journalEntry(PRIORITIES.warn, text, {}))) this.#lost = 0;
+  }
+
+  #isSent(entry: Buffer): boolean {
+    try {
+      this.#send(entry);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #shift(): Waiting | undefined {
+    const first = this.#waiting.shift();
+    this.#waitingBytes -= first?.entry.length ?? 0;
+    return first;
   }
 
   #send(entry: Buffer): void {
@@ -73,23 +119,17 @@ export class JournalWriter implements LineWriter, Disposable {
     }
   }
 
-  #writeAside(line: string): void {
+  #writeAside(waiting: Waiting | undefined): void {
+    if (waiting === undefined) return;
     try {
       this.#fallback ??= this.#openFallback().on('error', () => undefined);
       if (this.#fallback.writable && this.#fallback.writableLength < MAX_WAITING_BYTES) {
-        this.#fallback.write(line);
+        this.#fallback.write(waiting.line);
         return;
       }
     } catch {
       // No stderr either.
     }
     this.#lost += 1;
-  }
-
-  #tellOfLosses(): void {
-    if (this.#lost === 0) return;
-    const text = `${String(this.#lost)} log lines could be written neither to the journal nor to stderr`;
-    this.#lost = 0;
-    this.#send(journalEntry(PRIORITIES.warn, text, {}));
   }
 }

@@ -87,9 +87,10 @@ describe('the writer', () => {
   function writer() {
     const kernel = new FakeKernel();
     const stderr = new PassThrough();
-    const made = new JournalWriter(kernel, new FakeClock(), '/run/journal', () => stderr as unknown as Socket);
+    const clock = new FakeClock();
+    const made = new JournalWriter(kernel, clock, '/run/journal', () => stderr as unknown as Socket);
     const aside = (): string => String(stderr.read() ?? '');
-    return { kernel, made, stderr, aside };
+    return { kernel, clock, made, stderr, aside };
   }
 
   it('sends a datagram a line, and a file for what is too long for one', () => {
@@ -106,31 +107,48 @@ describe('the writer', () => {
     made[Symbol.dispose]();
   });
 
-  it.each(['ENOENT', 'ECONNREFUSED', 'EAGAIN'])('turns to stderr on %s, and back with the next line', (code) => {
+  it.each(['ENOENT', 'ECONNREFUSED', 'EAGAIN'])('keeps lines on %s, and sends them in order with the next', (code) => {
     const { kernel, made, aside } = writer();
     kernel.failOn('datagrams.send', code, 2);
-    made.write('info', 'one', { containerId: ID });
-    made.write('error', 'two', {});
-    made.write('info', 'three', {});
-    expect(aside()).toBe(
-      `<6>time="2026-01-01T00:00:00Z" level=info msg=one containerId=${ID}\n<3>time="2026-01-01T00:00:00Z" level=error msg=two\n`,
-    );
-    expect(kernel.datagrams).toHaveLength(1);
+    for (const text of ['one', 'two', 'three']) made.write('info', text, {});
+    expect(kernel.datagrams.map(([, text]) => text.split('\n')[0])).toEqual([
+      'MESSAGE=one',
+      'MESSAGE=two',
+      'MESSAGE=three',
+    ]);
+    expect(aside()).toBe('');
     made[Symbol.dispose]();
+  });
+
+  it('tries by itself until journald is back, and gives the rest to stderr at the end', async () => {
+    const { kernel, clock, made, aside } = writer();
+    kernel.failOn('datagrams.send', 'ENOENT', 3);
+    made.write('error', 'one', { containerId: ID });
+    await clock.advance(1_000);
+    await clock.advance(1_000);
+    expect(kernel.datagrams).toHaveLength(0);
+    await clock.advance(1_000);
+    expect(kernel.datagrams).toHaveLength(1);
+    kernel.failOn('datagrams.send', 'ENOENT', 10);
+    made.write('info', 'two', {});
+    made.write('error', 'three', { containerId: ID });
+    made[Symbol.dispose]();
+    expect(aside()).toMatch(
+      new RegExp(`^<6>time="[^"]*" level=info msg=two\n<3>time="[^"]*" level=error msg=three containerId=${ID}\n$`),
+    );
   });
 
   it('never throws nor waits when stderr takes nothing either, and tells how much was lost', () => {
     const { kernel, made, stderr } = writer();
     const line = 'x'.repeat(100_000);
-    kernel.failOn('datagrams.send', 'ENOENT', 30);
+    kernel.failOn('datagrams.send', 'ENOENT', 31);
     // Nobody reads: what is written stays in memory, up to a bound.
-    for (let count = 0; count < 30; count++) made.write('info', line, {});
+    for (let count = 0; count < 31; count++) made.write('info', line, {});
     expect(stderr.writableLength + stderr.readableLength).toBeLessThan(1_300_000);
     made.write('info', 'back', {});
-    expect(kernel.datagrams[0]?.[1]).toContain('MESSAGE=back');
-    expect(kernel.datagrams[1]?.[1]).toMatch(
-      /^MESSAGE=1\d log lines could be written neither to the journal nor to stderr/,
-    );
+    const said = kernel.datagrams.map(([, text]) => text.split('\n')[0]);
+    expect(said.at(-1)).toBe('MESSAGE=back');
+    expect(said.at(-2)).toMatch(/^MESSAGE=\d+ log lines could be written neither to the journal nor to stderr/);
     made[Symbol.dispose]();
   });
 });
