@@ -8,7 +8,7 @@ import type { ObjectTree } from './exported.ts';
 import { JobRegistry } from './job-registry.ts';
 import { mirrorContainers } from './objects/container.ts';
 import { mirrorImages } from './objects/image.ts';
-import { exportManager } from './objects/manager.ts';
+import { exportManager } from './objects/engine.ts';
 import { mirrorNetworks } from './objects/network.ts';
 import { mirrorSchedules } from './objects/schedule.ts';
 import { mirrorVolumes } from './objects/volume.ts';

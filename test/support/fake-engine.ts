@@ -142,7 +142,7 @@ function fakeImages(clock: Clock): Engine['images'] {
     tag: (ref, repository, tag) => {
       const image = get(ref);
       if (repository === '') throw new InvalidArgumentError('invalid reference format');
-      const name = `${repository}:${tag ?? 'latest'}`;
+      const name = tag === null && repository.includes(':') ? repository : `${repository}:${tag ?? 'latest'}`;
       images = images.map((other) => (other === image ? { ...image, tags: [...image.tags, name] } : other));
       tell(image.id);
     },

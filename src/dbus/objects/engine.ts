@@ -7,15 +7,15 @@ import { interfaceName, MANAGER_PATH, namedPath, pathOf } from '../names.ts';
 import { scheduleOf } from '../schedule-words.ts';
 import type { ServiceFacts } from '../service-port.ts';
 import { notSupported } from '../unsupported.ts';
-import { containerMethods, detailsOfOrder } from './manager/containers.ts';
-import { ContainerCounts } from './manager/counts.ts';
-import { findingsOf, type Finding } from './manager/diagnostics.ts';
-import { eventMethods, eventSignalArgs } from './manager/events.ts';
-import { imageMethods } from './manager/images.ts';
-import { listingMethods } from './manager/listing.ts';
-import type { ManagerParts, Methods } from './manager/parts.ts';
-import { pruneMethods } from './manager/prune.ts';
-import { usageMethods } from './manager/usage.ts';
+import { containerMethods, detailsOfOrder } from './engine/containers.ts';
+import { ContainerCounts } from './engine/counts.ts';
+import { findingsOf, type Finding } from './engine/diagnostics.ts';
+import { eventMethods, eventSignalArgs } from './engine/events.ts';
+import { imageMethods } from './engine/images.ts';
+import { listingMethods } from './engine/listing.ts';
+import type { ManagerParts, Methods } from './engine/parts.ts';
+import { pruneMethods } from './engine/prune.ts';
+import { usageMethods } from './engine/usage.ts';
 
 export interface ExportManagerOptions extends ManagerParts {
   /** How many images there are; the mirror of images knows. */

@@ -1,0 +1,266 @@
+/** The manager and the objects of images, networks, volumes over a fake engine. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createDocuments } from '../../../../src/api/documents.ts';
+import { ForbiddenError } from '../../../../src/base/errors.ts';
+import { silentLogger } from '../../../../src/base/logger.ts';
+import { exportEngine, type EngineObjects } from '../../../../src/dbus/engine-objects.ts';
+import { variant, type Variant } from '../../../../src/dbus/exported.ts';
+import { MANAGER_PATH, ROOT } from '../../../../src/dbus/names.ts';
+import type { ServiceChange, ServiceFacts } from '../../../../src/dbus/service-port.ts';
+import { createDescriptorCalls } from '../../../../src/engine/kernel/linux/descriptors.ts';
+import { exampleSpec } from '../../../support/container-spec.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+import { BUSYBOX_ID, FakeEngine } from '../../../support/fake-engine.ts';
+import { callOf, RecordingTree } from '../../../support/recording-tree.ts';
+
+const IMAGE_PATH = `${ROOT}/image/${BUSYBOX_ID.slice(7)}`;
+const BRIDGE_PATH = `${ROOT}/network/${'1'.repeat(64)}`;
+
+interface World {
+  available: number;
+  listeners: ReturnType<ServiceFacts['listeners']>;
+  pending: readonly string[];
+  hasPolkit: boolean;
+  readonly watchers: Set<(change: ServiceChange) => void>;
+}
+
+let clock: FakeClock;
+let engine: FakeEngine;
+let tree: RecordingTree;
+let world: World;
+let objects: EngineObjects;
+
+beforeEach(async () => {
+  clock = new FakeClock();
+  engine = new FakeEngine(clock);
+  tree = new RecordingTree();
+  world = { available: 80, listeners: [], pending: [], hasPolkit: true, watchers: new Set() };
+  const words = createDocuments({ engine, clock, build: { version: '1', gitCommit: '', buildTime: '' } });
+  const descriptors = createDescriptorCalls();
+  objects = await exportEngine({
+    engine,
+    tree,
+    descriptors,
+    words,
+    facts: factsOf(world),
+    clock,
+    logger: silentLogger,
+  });
+});
+afterEach(() => {
+  objects[Symbol.dispose]();
+});
+
+function factsOf(state: World): ServiceFacts {
+  return {
+    version: '1.2.3',
+    apiVersion: '1.51',
+    minApiVersion: '1.24',
+    startedAt: clock.now(),
+    state: () => 'running',
+    listeners: () => state.listeners,
+    pendingRestart: () => state.pending,
+    configFindings: () => [],
+    firewallBackend: () => 'nftables',
+    hasPolkit: () => state.hasPolkit,
+    dataSpace: () => ({ availableBytes: state.available, totalBytes: 100 }),
+    cgroupPathsOf: (pid) => (pid === 7 ? ['/system.slice/x.service'] : []),
+    reload: () => Promise.resolve(['log-level']),
+    watch: (listener) => {
+      state.watchers.add(listener);
+      return { [Symbol.dispose]: () => void state.watchers.delete(listener) };
+    },
+  };
+}
+
+const manager = (member: string, ...args: readonly unknown[]): Promise<readonly unknown[]> =>
+  tree.call(MANAGER_PATH, member, args, callOf());
+
+async function create(name: string, labels: Readonly<Record<string, string>> = {}): Promise<string> {
+  const spec = { ...exampleSpec(), image: 'busybox', command: ['sleep'], labels };
+  const { id } = await engine.containers.create({ name, spec, frontDocument: null });
+  return `${ROOT}/container/${id}`;
+}
+
+describe('objects', () => {
+  test('are there for all that the engine has', () => {
+    expect([...tree.objects.keys()]).toEqual(
+      expect.arrayContaining([MANAGER_PATH, IMAGE_PATH, BRIDGE_PATH]) as readonly string[],
+    );
+    expect(tree.properties(IMAGE_PATH)).toMatchObject({ Id: BUSYBOX_ID, RepoTags: ['busybox:latest'], Containers: [] });
+    expect(tree.properties(BRIDGE_PATH)).toMatchObject({
+      Name: 'bridge',
+      Subnets: [['172.17.0.0/16', '172.17.0.1', '']],
+      InterfaceName: 'docker0',
+    });
+  });
+
+  test('know their containers at once, and lose them at once', async () => {
+    const path = await create('web');
+    expect(tree.properties(IMAGE_PATH)['Containers']).toEqual([path]);
+    expect(tree.announced.filter(({ kind, path: at }) => kind === 'changed' && at === IMAGE_PATH)).toHaveLength(1);
+    await engine.containers.remove('web', { force: true, volumes: false });
+    expect(tree.properties(IMAGE_PATH)['Containers']).toEqual([]);
+  });
+
+  test('of images follow names and removal', async () => {
+    await tree.call(IMAGE_PATH, 'Tag', ['other:1'], callOf());
+    expect(tree.properties(IMAGE_PATH)['RepoTags']).toEqual(['busybox:latest', 'other:1']);
+    await expect(tree.call(IMAGE_PATH, 'Untag', ['missing:1'], callOf())).rejects.toThrow('No such image');
+    await tree.call(IMAGE_PATH, 'Untag', ['other:1'], callOf());
+    expect(await tree.call(IMAGE_PATH, 'Remove', [{ Force: variant('b', true) }], callOf())).toEqual([
+      ['busybox:latest'],
+      [BUSYBOX_ID],
+    ]);
+    expect(tree.has(IMAGE_PATH)).toBe(false);
+    expect(tree.properties(MANAGER_PATH)['Images']).toBe(0);
+  });
+
+  test('refuse in words what is not offered', async () => {
+    await expect(tree.call(IMAGE_PATH, 'Push', ['x', {}], callOf())).rejects.toThrow('not supported');
+    await expect(tree.call(IMAGE_PATH, 'Save', [[]], callOf())).rejects.toThrow('not supported');
+    await expect(tree.call(BRIDGE_PATH, 'Disconnect', ['/', false], callOf())).rejects.toThrow('not supported');
+    await expect(tree.call(BRIDGE_PATH, 'Remove', [], callOf())).rejects.toThrow(ForbiddenError);
+    await expect(tree.call(IMAGE_PATH, 'Remove', [{ Nope: variant('b', true) }], callOf())).rejects.toThrow('"Nope"');
+    await expect(manager('CreateNetwork', 'n', {})).rejects.toThrow('not supported');
+    await expect(manager('BuildImageFromPath', '/', {})).rejects.toThrow('not supported');
+  });
+
+  test('tell polkit what they are', () => {
+    const detailsAt = (path: string, member: string, ...args: readonly unknown[]): unknown =>
+      tree.objects.get(path)?.interfaces[0]?.polkitDetails?.(member, args);
+    expect(detailsAt(IMAGE_PATH, 'Remove', {})).toEqual({ image: 'busybox:latest', id: BUSYBOX_ID });
+    expect(detailsAt(IMAGE_PATH, 'Tag', 'new:1')).toEqual({ image: 'new:1', id: BUSYBOX_ID });
+    expect(detailsAt(BRIDGE_PATH, 'Remove')).toEqual({ network: 'bridge', id: '1'.repeat(64) });
+    expect(detailsAt(MANAGER_PATH, 'Prune', ['image', 'volume'], {})).toEqual({ types: 'image,volume' });
+    expect(detailsAt(MANAGER_PATH, 'PullImage', 'busybox', {})).toEqual({ image: 'busybox' });
+    expect(
+      detailsAt(MANAGER_PATH, 'RunContainer', 'web', 'busybox', [], { Privileged: variant('b', true) }),
+    ).toMatchObject({ container: 'web', image: 'busybox', privileged: 'true' });
+    expect(detailsAt(MANAGER_PATH, 'CreateContainerFromJSON', 'web', '{')).toEqual({ container: 'web' });
+  });
+});
+
+describe('the manager', () => {
+  test('counts containers', async () => {
+    await create('web');
+    expect(tree.properties(MANAGER_PATH)).toMatchObject({ ContainersRunning: 0, ContainersStopped: 1 });
+    await engine.containers.start('web');
+    await engine.containers.pause('web');
+    expect(tree.properties(MANAGER_PATH)).toMatchObject({ ContainersPaused: 1, ContainersStopped: 0 });
+    await engine.containers.remove('web', { force: true, volumes: false });
+    expect(tree.properties(MANAGER_PATH)).toMatchObject({ ContainersPaused: 0, ContainersStopped: 0 });
+  });
+
+  test('tells events without labels and command lines', async () => {
+    await create('web', { password: 'geheim', signal: 'geheim', exitCode: 'geheim' });
+    await engine.containers.start('web');
+    const events = tree.sent('Event').map(({ args }) => args);
+    expect(events.map(([, type, action]) => `${String(type)} ${String(action)}`)).toEqual(
+      expect.arrayContaining(['container create', 'container start']) as readonly string[],
+    );
+    expect(JSON.stringify(events.map((args) => args.slice(1)))).not.toContain('geheim');
+  });
+
+  test('diagnoses, and names the worst first', async () => {
+    expect(await manager('GetDiagnostics')).toEqual([[]]);
+    Object.assign(world, {
+      available: 0.5,
+      pending: ['data-root'],
+      hasPolkit: false,
+      listeners: [
+        { address: 'unix:///run/docker.sock', isPlainTcp: false },
+        { address: 'tcp://0.0.0.0:2375', isPlainTcp: true },
+      ],
+    });
+    const [findings] = (await manager('GetDiagnostics')) as readonly [readonly (readonly string[])[]];
+    expect(findings.map(([severity, code, object]) => [severity, code, object])).toEqual([
+      ['error', 'disk-nearly-full', '/var/lib/docker'],
+      ['warning', 'pending-restart', `${ROOT}/Config`],
+      ['warning', 'plain-tcp', 'tcp://0.0.0.0:2375'],
+      ['warning', 'no-polkit', MANAGER_PATH],
+    ]);
+    expect(tree.properties(MANAGER_PATH)).toMatchObject({
+      State: 'degraded',
+      Warnings: ['disk-nearly-full', 'pending-restart', 'plain-tcp', 'no-polkit'],
+      Listeners: ['unix:///run/docker.sock', 'tcp://0.0.0.0:2375'],
+    });
+  });
+
+  test('reloads, and tells of every reload', async () => {
+    expect(await manager('Reload')).toEqual([['log-level']]);
+    for (const watcher of world.watchers) watcher({ kind: 'reloading', active: true });
+    expect(tree.sent('Reloading').map(({ args }) => args)).toEqual([[true]]);
+  });
+
+  test('lists by filters, and finds by process', async () => {
+    const path = await create('web', { tier: 'front' });
+    const names = async (filters: Readonly<Record<string, Variant>>): Promise<unknown> =>
+      ((await manager('ListContainers', filters))[0] as readonly (readonly unknown[])[]).map((row) => row[2]);
+    expect(await names({})).toEqual([]);
+    expect(await names({ all: variant('b', true) })).toEqual(['web']);
+    expect(await names({ label: variant('as', ['tier=front']), status: variant('s', 'created') })).toEqual(['web']);
+    expect(await names({ limit: variant('u', 1) })).toEqual(['web']);
+    await expect(names({ colour: variant('s', 'red') })).rejects.toThrow("invalid filter 'colour'");
+    await expect(names({ label: variant('u', 1) })).rejects.toThrow("must be of type 's', 'as' or 'b'");
+    await expect(names({ all: variant('s', 'yes') })).rejects.toThrow("all must be of type 'b'");
+    expect(await manager('GetContainer', 'web')).toEqual([path]);
+    expect(await manager('GetImage', 'busybox')).toEqual([IMAGE_PATH]);
+    await expect(manager('GetContainerByPID', 8)).rejects.toThrow('No such process: 8');
+    await expect(manager('GetContainerByPID', 7)).rejects.toThrow('No such container: process 7 is in none');
+  });
+
+  test('pulls in a job: phases of layers, log to the starter', async () => {
+    const [path] = await manager('PullImage', 'busybox', {});
+    await clock.advance(0);
+    expect(tree.properties(String(path))).toMatchObject({
+      Result: 'done',
+      Details: { Image: variant('o', IMAGE_PATH), Updated: variant('b', false) },
+    });
+    expect(tree.sent('ItemProgress').at(-1)?.args).toEqual(['0123456789ab', 'downloading', 500_000, 2_000_000]);
+    expect(tree.sent('Log').map(({ args }) => String(args[1]))).toEqual([
+      'Pulling from library/busybox',
+      'Status: Downloaded newer image for busybox:latest',
+    ]);
+    expect(tree.sent('Log').every(({ destination }) => destination === ':1.1')).toBe(true);
+  });
+
+  test('runs a container, and refuses a command given twice', async () => {
+    const [path] = await manager('RunContainer', 'once', 'busybox', ['sleep'], {});
+    await clock.advance(0);
+    expect(tree.properties(String(path))).toMatchObject({ Type: 'run', Result: 'done' });
+    expect(engine.containers.get('once').state.status).toBe('running');
+    const twice = manager('RunContainer', '', 'busybox', ['true'], { Command: variant('as', ['false']) });
+    await expect(twice).rejects.toThrow('the command is given twice');
+    const [failing] = await manager('RunContainer', '', 'missing', [], { Pull: variant('s', 'never') });
+    await clock.advance(0);
+    expect(tree.properties(String(failing))).toMatchObject({
+      Result: 'failed',
+      ErrorName: 'org.moored.Engine1.Error.NoSuchImage',
+    });
+  });
+
+  test('previews and prunes alike', async () => {
+    await create('old');
+    const [victims, bytes] = await manager('PreviewPrune', ['container'], {});
+    expect([victims, bytes]).toEqual([[['container', engine.containers.get('old').id, 10]], 10]);
+    const [path] = await manager('Prune', ['container'], {});
+    await clock.advance(0);
+    expect(tree.properties(String(path))).toMatchObject({ Result: 'done', Progress: 1 });
+    expect(tree.sent('JobRemoved')[0]?.args[3]).toMatchObject({ Reclaimed: variant('t', 10) });
+    await expect(manager('Prune', ['pod'], {})).rejects.toThrow('unknown object type: pod');
+    await expect(manager('Prune', ['image'], { Until: variant('s', 'x') })).rejects.toThrow('failed to parse');
+  });
+
+  test('counts the disk by type', async () => {
+    await create('old');
+    const [usage] = (await manager('GetDiskUsage', ['container'], {})) as readonly [Readonly<Record<string, Variant>>];
+    expect(usage['container']?.value).toEqual({
+      Count: variant('u', 1),
+      Active: variant('u', 0),
+      Size: variant('t', 10),
+      Reclaimable: variant('t', 10),
+    });
+    await expect(manager('GetDiskUsage', ['pod'], {})).rejects.toThrow('unknown object type: pod');
+  });
+});
