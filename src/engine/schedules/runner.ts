@@ -137,6 +137,6 @@ export function fieldsOf(schedule: Schedule): Readonly<Record<string, string>> {
     ...(source.containerId === null
       ? {}
       : { containerId: source.containerId, containerName: schedule.name.replace(/^container-/, '') }),
-    ...(source.containerId === null && container !== null ? { container } : {}),
+    ...(source.containerId === null && container !== null ? { containerName: container } : {}),
   };
 }

@@ -65,11 +65,6 @@ export function cgroupDriverOf(
     const [key, value = ''] = option.split('=', 2);
     if (key !== 'native.cgroupdriver') throw new InvalidArgumentError(`invalid option: ${option}`);
     if (value === 'cgroupfs') return value;
-    if (value === 'none') {
-      throw new InvalidArgumentError(
-        'native.cgroupdriver option none is internally used and cannot be specified manually',
-      );
-    }
     if (value !== 'systemd') throw new InvalidArgumentError(`native.cgroupdriver option ${value} not supported`);
     if (!systemd) {
       throw new InvalidArgumentError(

@@ -1,5 +1,4 @@
 /** The schedule that the configuration asks for; see compose.ts. */
-import { InvalidArgumentError } from '../../base/errors.ts';
 import type { Config } from '../../config/config.ts';
 import type { PruneRequest } from '../../engine/prune/types.ts';
 import type { ConfiguredSchedule, EngineSchedules } from '../../engine/schedules/index.ts';
@@ -10,7 +9,7 @@ import type { Ground } from './rooms.ts';
 const SCHEDULE_NAME = 'prune';
 const NEWEST_TAGS = /^newest-tags=(\d{1,4})$/;
 
-/** `prune-schedule` with what belongs to it; none when it is empty. InvalidArgumentError for a rule that is none. */
+/** `prune-schedule` with what belongs to it; none when it is empty. */
 export function configuredSchedules(config: Config): readonly ConfiguredSchedule[] {
   const cron = config.get('prune-schedule');
   if (cron === '') return [];
@@ -49,8 +48,7 @@ function pruneRequestOf(config: Config): PruneRequest {
   const keep = config.get('prune-keep');
   const valuesOf = (words: readonly string[], key: string): readonly string[] =>
     words.flatMap((word) => (word.startsWith(`${key}=`) ? [word.slice(key.length + 1)] : []));
-  const [until = null, ...others] = valuesOf(filters, 'until');
-  if (others.length > 0) throw new InvalidArgumentError('prune-filter: more than one until filter specified');
+  const [until = null] = valuesOf(filters, 'until');
   const newest = keep.flatMap((word) => NEWEST_TAGS.exec(word)?.[1] ?? []).map(Number);
   const has = (...names: readonly string[]): boolean => names.some((name) => targets.has(name));
   return {
