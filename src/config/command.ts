@@ -56,8 +56,10 @@ function configCommand(sources: ConfigSources): Outcome {
 }
 
 function refused({ refusal, problems }: Verdict): Outcome {
-  // Without a file dockerd's text has said it all.
-  const placed = problems.filter(({ file, cure }) => file !== null || cure !== '');
+  // Without a file dockerd's text has said it all; and what it names by file and line is not said twice.
+  const placed = problems.filter(
+    (problem) => (problem.file !== null || problem.cure !== '') && !(refusal ?? '').includes(formatProblem(problem)),
+  );
   return { exitCode: 1, stdout: '', stderr: `${refusal ?? ''}\n${list(placed)}` };
 }
 

@@ -22,6 +22,7 @@ import { logLifeEvents } from './log/life-events.ts';
 import type { Notifier } from './notify.ts';
 import { levelPart, tlsPart } from './own-reload-parts.ts';
 import { takePidFile } from './pidfile.ts';
+import { tellWaiting } from './refusal.ts';
 import { reloadAttributes } from './reload-event.ts';
 import { createReload, type Reload } from './reload.ts';
 import { keepServiceFacts, type KeptFacts } from './service-facts.ts';
@@ -60,7 +61,7 @@ export async function live(given: Surroundings): Promise<number> {
       await torn.tearDown();
       return 0;
     }
-    const plan = planFor(surroundings);
+    const plan = await planFor(surroundings);
     await using daemon = await start(surroundings);
     const { version } = surroundings;
     facts = keepServiceFacts({ version, clock, config, reload: reloadOf(surroundings, daemon, plan) });
@@ -74,7 +75,9 @@ export async function live(given: Surroundings): Promise<number> {
   } catch (error) {
     // It may well be for one of these that it failed.
     tellProblems(config, logger);
-    logger.error(`failed to start daemon: ${messageOf(error)}`);
+    const reason = `failed to start daemon: ${messageOf(error)}`;
+    logger.error(reason);
+    await tellWaiting(given.inherited, reason, clock);
     return 1;
   }
 }
@@ -90,8 +93,8 @@ interface Plan {
 }
 
 /** What is wrong with the wish to listen is found before anything is recovered. */
-function planFor({ config, inherited }: Surroundings): Plan {
-  const tls = loadTlsIdentity(config);
+async function planFor({ config, inherited }: Surroundings): Promise<Plan> {
+  const tls = await loadTlsIdentity(config);
   try {
     return { listen: planListening(parseHosts(config.get('host'), { tls: tls !== null }), inherited), tls };
   } catch (error) {
@@ -119,7 +122,7 @@ async function work(
   const { events } = daemon.engine;
   using _life = logLifeEvents(events, logger);
   using _flag = autostartFlag(surroundings, daemon);
-  if (tls !== null) daemon.api.useTls(tls);
+  if (tls !== null) await daemon.api.useTls(tls);
   const protection = tls === null ? 'none' : verifiesClients(config) ? 'client-verified' : 'encrypted';
   const listening = { plan: listen, group: config.get('group'), tls: protection, logger, kernel } as const;
   facts.listensOn(await listenOnAll(daemon.api, listening));
