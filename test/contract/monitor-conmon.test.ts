@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SystemClock } from '../../src/base/clock.ts';
 import { newId } from '../../src/base/ids.ts';
@@ -160,6 +161,44 @@ describe.skipIf(obstacle !== null)(`conmon${obstacle === null ? '' : ` (skipped:
       await expect.poll(() => Buffer.concat(second.chunks).toString()).toContain('still 42');
       again.stdin.write('exit 6\n');
       await expect(task.exit).resolves.toMatchObject({ exitCode: 6 });
+    });
+
+    it('is in its scope before it has children', async () => {
+      const seen: { readonly pid: number; readonly children: string }[] = [];
+      const adopt = async (pid: number): Promise<void> => {
+        await nextTurn();
+        seen.push({ pid, children: readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, 'utf8') });
+      };
+      const root = `${bundles.root}/m`;
+      using scoped = new ConmonMonitor({
+        kernel,
+        clock: new SystemClock(),
+        conmonPath: pathOf('conmon') ?? '',
+        root,
+        cgroups: bundles.cgroups,
+        scope: { adopt },
+      });
+      const plain = monitor;
+      monitor = scoped;
+      try {
+        const task = await create(['sh', '-c', 'echo said; sleep 100'], { log: true });
+        await task.start();
+        const { task: exec } = await scoped.exec({
+          execId: newId(),
+          containerId: task.containerId,
+          runtime,
+          bundlePath: bundles.root,
+          process: processSpec(['true']),
+          terminal: false,
+          stdin: false,
+          attachFirst: false,
+        });
+        await expect(exec.exit).resolves.toMatchObject({ exitCode: 0 });
+        await exec.delete();
+      } finally {
+        monitor = plain;
+      }
+      expect(seen.map(({ children }) => children)).toEqual(['', '']);
     });
 
     it('goes on in a fresh log file after a rename', async () => {
