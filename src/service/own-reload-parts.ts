@@ -10,11 +10,11 @@ import { loadTlsIdentity } from './tls.ts';
 export function tlsPart(api: Pick<ApiServer, 'useTls'>, start: TlsIdentity): ReloadPart {
   let inUse = start;
   return {
-    prepare(next) {
+    async prepare(next) {
       const before = inUse;
-      const renewed = loadTlsIdentity(next) ?? before;
-      const use = (identity: TlsIdentity) => () => {
-        api.useTls(identity);
+      const renewed = (await loadTlsIdentity(next)) ?? before;
+      const use = (identity: TlsIdentity) => async () => {
+        await api.useTls(identity);
         inUse = identity;
       };
       return { apply: use(renewed), undo: use(before) };

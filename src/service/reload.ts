@@ -25,7 +25,7 @@ export interface ReloadOutcome {
 /** Something that a reload changes. */
 export interface ReloadPart {
   /** Checks and makes ready for `next`; changes nothing. Throws what speaks against the reload. */
-  prepare(next: Config, changes: readonly ConfigChange[]): PreparedPart;
+  prepare(next: Config, changes: readonly ConfigChange[]): PreparedPart | Promise<PreparedPart>;
 }
 
 /** A part that is ready. */
@@ -92,7 +92,8 @@ async function applyAll(
 ): Promise<void> {
   const before = config.snapshot;
   const swap: PreparedPart = { apply: () => config.replace(next), undo: () => config.replace(before) };
-  const prepared = [swap, ...parts.map((part) => part.prepare(next, changes))];
+  const prepared: PreparedPart[] = [swap];
+  for (const part of parts) prepared.push(await part.prepare(next, changes));
   const begun: PreparedPart[] = [];
   try {
     for (const part of prepared) {

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { createSecureContext } from 'node:tls';
 import type { TlsIdentity } from '../api/http/tls-front.ts';
 import { errnoCodeOf, InvalidArgumentError, messageOf } from '../base/errors.ts';
 import type { Config } from '../config/config.ts';
@@ -21,13 +20,17 @@ export function verifiesClients(config: Config): boolean {
  * Reads certificate, key and, to verify clients, the authorities, and proves that they can be used. Null without TLS.
  * InvalidArgumentError that names the file.
  */
-export function loadTlsIdentity(config: Config): TlsIdentity | null {
+export async function loadTlsIdentity(config: Config): Promise<TlsIdentity | null> {
   if (!usesTls(config)) return null;
+  // Only now: loading it takes 20 ms.
+  const { createSecureContext } = await import('node:tls');
   const paths = { cert: expanded(config.get('tlscert')), key: expanded(config.get('tlskey')) };
   const identity: TlsIdentity = {
     certificate: readPair(paths.cert, paths),
     key: readPair(paths.key, paths),
-    clientAuthorities: verifiesClients(config) ? readAuthorities(expanded(config.get('tlscacert'))) : null,
+    clientAuthorities: verifiesClients(config)
+      ? readAuthorities(expanded(config.get('tlscacert')), createSecureContext)
+      : null,
   };
   try {
     createSecureContext({ cert: identity.certificate, key: identity.key });
@@ -65,7 +68,7 @@ function readPair(path: string, paths: { readonly cert: string; readonly key: st
   }
 }
 
-function readAuthorities(path: string): string {
+function readAuthorities(path: string, prove: (options: { readonly ca: string }) => unknown): string {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -74,7 +77,7 @@ function readAuthorities(path: string): string {
   }
   try {
     if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new Error('no certificate in it');
-    createSecureContext({ ca: text });
+    prove({ ca: text });
   } catch {
     throw invalid(`failed to append certificates from PEM file: ${JSON.stringify(path)}`);
   }
