@@ -130,6 +130,17 @@ describe.skipIf(obstacle !== null)(
       expect(await rig.run('ls /var/lib/moored/config-backups/pending.json')).toMatchObject({ code: 2 });
     });
 
+    it('goes back at once when the daemon does not start with it', async () => {
+      const before = await rig.ok(`cat ${FILE}`);
+      await set('DOCKER_DATA_ROOT', '/etc/hostname/none', '1', 'RollbackAfter', 't', '600000000');
+      await rig.run('systemctl restart docker.service');
+      await rig.until('docker info -f "{{.DockerRootDir}}" | grep -x /var/lib/docker', 'the daemon with the old file');
+      expect(await rig.ok(`cat ${FILE}`)).toBe(before);
+      expect(await rig.ok('journalctl -u docker.service -o cat')).toContain('nobody confirmed the last change');
+      await set('DOCKER_DEBUG', 'yes');
+      await call('Unset', 'ass', '1', 'DOCKER_DEBUG', '');
+    });
+
     it('tells of what another program wrote', async () => {
       const seen = rig.run(
         `timeout 20 busctl --system --json=short monitor org.moored.Engine1 --match "member='Changed',interface='org.moored.Engine1.Config'" | { sed -n '/"Changed"/{p;q}'; }`,
