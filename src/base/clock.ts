@@ -38,19 +38,14 @@ export class SystemClock implements Clock {
   }
 
   after(delayMs: number, callback: () => void): Disposable {
-    const timer = setTimeout(callback, delayMs);
-    timer.unref();
-    return { [Symbol.dispose]: () => clearTimeout(timer) };
+    return startTimer(delayMs, callback, (timer) => timer.unref());
   }
 
   async sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, delayMs);
-    const onAbort = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason as Error);
-    };
+    using _timer = startTimer(delayMs, resolve);
+    const onAbort = (): void => reject(signal?.reason as Error);
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       await promise;
@@ -58,6 +53,24 @@ export class SystemClock implements Clock {
       signal?.removeEventListener('abort', onAbort);
     }
   }
+}
+
+/** Node runs a longer timer at once; Infinity never runs. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+function startTimer(
+  delayMs: number,
+  callback: () => void,
+  onStart: (timer: NodeJS.Timeout) => void = () => undefined,
+): Disposable {
+  let timer: NodeJS.Timeout;
+  const start = (leftMs: number): void => {
+    const isLast = leftMs <= LONGEST_TIMER_MS;
+    timer = setTimeout(isLast ? callback : () => start(leftMs - LONGEST_TIMER_MS), isLast ? leftMs : LONGEST_TIMER_MS);
+    onStart(timer);
+  };
+  start(delayMs);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
 /** How far the steady clock may stray from the wall clock before the wall clock wins. */

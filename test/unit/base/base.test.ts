@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { BoundedQueue } from '../../../src/base/bounded-queue.ts';
 import {
   formatTimestamp,
@@ -49,6 +49,23 @@ describe('time', () => {
       const now = clock.now();
       expect(now > last).toBe(true);
       last = now;
+    }
+  });
+
+  it('keeps to delays that are longer than one timer of Node', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const clock = new SystemClock();
+      const called: string[] = [];
+      clock.after(Infinity, () => called.push('never'));
+      using _cancelled = clock.after(2 ** 33, () => called.push('later'));
+      clock.after(2 ** 32, () => called.push('in 49 days'));
+      vi.advanceTimersByTime(2 ** 32 - 1);
+      expect(called).toEqual([]);
+      vi.advanceTimersByTime(1);
+      expect(called).toEqual(['in 49 days']);
+    } finally {
+      vi.useRealTimers();
     }
   });
 
