@@ -177,8 +177,9 @@ function nameOf(error: EngineError): string {
 
 /** Text that the bus takes. */
 function presentable(message: string): string {
-  const text = message.replaceAll('\0', '').toWellFormed();
-  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+  const text = message.replaceAll('\0', '');
+  // Last of all: the cut may go through a pair of surrogates.
+  return (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text).toWellFormed();
 }
 
 /** Enough for a build's last words; an error is no place for a log. */

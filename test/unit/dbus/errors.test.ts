@@ -86,5 +86,6 @@ describe('names of errors', () => {
   it('sends only text that the bus takes, and no novel', () => {
     expect(errorReply(new ConflictError('a\0b\ud800c')).message).toBe('ab\ufffdc');
     expect(errorReply(new ConflictError('x'.repeat(100_000))).message.length).toBeLessThan(20_000);
+    expect(errorReply(new ConflictError(`x${'😀'.repeat(50_000)}`)).message.isWellFormed()).toBe(true);
   });
 });
