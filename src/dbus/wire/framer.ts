@@ -6,11 +6,12 @@ import { messageLength, readBody, readEnvelope } from './message.ts';
 const MAX_MESSAGE_BYTES = 128 * 1024 * 1024;
 const HEAD_BYTES = 16;
 
-/** A call whose body could not be read, for an error reply. */
+/** What could not be read: its body, or all of it. */
 export interface UnreadableMessage {
   readonly serial: number;
   readonly sender: string;
-  readonly type: IncomingMessage['type'];
+  /** Null: one of a later protocol, to be ignored, says the specification. */
+  readonly type: IncomingMessage['type'] | null;
   readonly flags: number;
   readonly replySerial: number | null;
   readonly reason: string;
@@ -69,9 +70,8 @@ export class Framer {
     const envelope = readEnvelope(bytes);
     const fds = this.#fds.splice(0, envelope.fdCount);
     const { type, serial, sender, flags, signature, replySerial } = envelope;
-    // A type of a later protocol: to be ignored, says the specification.
-    if (type === null) return;
     try {
+      if (type === null) throw new RangeError('the type of the message is not known');
       const body = readBody(envelope, fds);
       const { fdCount: _fdCount, bodyAt: _bodyAt, bytes: _bytes, ...fields } = envelope;
       this.#events.message({ ...fields, type, flags, serial, sender, signature, body, fds });

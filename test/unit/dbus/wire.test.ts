@@ -179,6 +179,14 @@ describe('reading', () => {
     expect(messages.map(({ serial }) => serial)).toEqual([1]);
   });
 
+  it('gives up the descriptors of a message of a later protocol, and goes on', () => {
+    const later = Buffer.from(two);
+    later[1] = 5;
+    const { messages, unreadable, leftovers } = receive([[Buffer.concat([later, one]), [10]]]);
+    expect(unreadable).toMatchObject([{ type: null, fds: [10] }]);
+    expect([messages.map(({ serial }) => serial), leftovers]).toEqual([[1], []]);
+  });
+
   it('gives up a stream that is none', () => {
     expect(() => receive([[Buffer.alloc(64, 0xff), []]])).toThrow('bytes');
   });
