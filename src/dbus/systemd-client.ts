@@ -118,9 +118,12 @@ export class SystemdClient implements Disposable {
   }
 
   async #open(): Promise<SystemdConnection> {
-    const present = await this.#connection?.catch(() => null);
+    const known = this.#connection;
+    const present = await known?.catch(() => null);
     if (present?.isOpen === true) return present;
-    this.#connection = this.#connect();
+    // Another call may have connected while this one looked.
+    const newer = this.#connection === known ? null : this.#connection;
+    this.#connection = newer ?? this.#connect();
     return this.#connection;
   }
 

@@ -89,4 +89,11 @@ describe('systemd over the bus', () => {
     await client.describe('x.scope', 'C');
     expect([first.calls.length, second.calls.length]).toEqual([2, 1]);
   });
+
+  it('connects once for calls that begin together', async () => {
+    const [first, second] = [new Scripted(() => []), new Scripted(() => [])];
+    using client = clientOf(first, second);
+    await Promise.all([client.describe('x.scope', 'A'), client.describe('y.scope', 'B')]);
+    expect([first.calls.length, second.calls.length]).toEqual([2, 0]);
+  });
 });
