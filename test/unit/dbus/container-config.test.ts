@@ -178,6 +178,22 @@ describe('what polkit rules see', () => {
     });
   });
 
+  it.each([
+    ['volumes-from', { VolumesFrom: ['other'] }],
+    ['pid-namespace', { PidMode: 'container:other' }],
+    ['network-namespace', { NetworkMode: 'container:other' }],
+    ['kernel-paths', { MaskedPaths: [] }],
+    ['kernel-paths', { ReadonlyPaths: [] }],
+  ])('counts %s among the powers', (power, HostConfig) => {
+    const { spec } = documents.createOrder(JSON.stringify({ Image: 'busybox', HostConfig }), '');
+    expect(detailsOfSpec(spec)).toMatchObject({ privileged: 'true', 'privileged-by': power });
+  });
+
+  it('can be sent whatever a label holds', () => {
+    const { spec } = documents.createOrder(JSON.stringify({ Image: 'b', Labels: { 'a\0': 'x\ud800' } }), '');
+    expect(detailsOfSpec(spec)).toMatchObject({ 'label.a\ufffd': 'x\ufffd' });
+  });
+
   it('says of an ordinary container that it is none of the privileged', () => {
     const { spec } = order({ Binds: variant('a(ssb)', [['cache', '/cache', false]]) });
     expect(detailsOfSpec(spec)).toEqual({ image: 'busybox', tty: 'false', privileged: 'false' });
