@@ -3,6 +3,7 @@
  * or an address exists on this host is found out by whoever uses it.
  */
 import { BlockList, isIP, isIPv4 } from 'node:net';
+import { normalize } from 'node:path';
 import { checkCron } from './cron-text.ts';
 import type { OptionDefinition, OptionFlag, OptionValue } from './options.ts';
 
@@ -94,16 +95,16 @@ function invalidChoice(option: OptionDefinition, text: string, values: readonly 
 const isAddress = (text: string): string | null => (isIP(text.trim()) === 0 ? `${text} is not an ip address` : null);
 
 const TEXT_CHECKS: Partial<Record<OptionFlag, (text: string) => string | null>> = {
-  'autostart-file': absolutePath,
+  'autostart-file': ownPath,
   bip: (text) => (isCidr4(text) ? null : `invalid CIDR address: ${text}`),
-  'data-root': absolutePath,
+  'data-root': ownPath,
   'default-address-pool': checkPool,
   'default-gateway': isAddress,
   'default-gateway-v6': isAddress,
   dns: isAddress,
   'dns-search': checkDomain,
   'exec-opt': checkExecOption,
-  'exec-root': absolutePath,
+  'exec-root': ownPath,
   'firewall-backend': (text) =>
     text === 'nftables'
       ? null
@@ -117,6 +118,7 @@ const TEXT_CHECKS: Partial<Record<OptionFlag, (text: string) => string | null>> 
   'insecure-registry': checkRegistry,
   ip: isAddress,
   label: (text) => (/^[^=]+=/s.test(text) ? null : `bad attribute format: ${text}`),
+  pidfile: kernelsPath,
   'prune-filter': checkPruneFilter,
   'prune-schedule': checkCron,
   'registry-mirror': checkMirror,
@@ -126,6 +128,16 @@ const TEXT_CHECKS: Partial<Record<OptionFlag, (text: string) => string | null>> 
 
 function absolutePath(text: string): string | null {
   return text.startsWith('/') ? null : `invalid path "${text}": it must be absolute`;
+}
+
+/** Nothing can be made below these; node, asked to make folders and their parents below /proc, never returns. */
+function ownPath(text: string): string | null {
+  return absolutePath(text) ?? kernelsPath(text);
+}
+
+function kernelsPath(text: string): string | null {
+  const isKernels = /^\/(?:proc|sys)(?:\/|$)/.test(normalize(text));
+  return isKernels ? `invalid path "${text}": it belongs to the kernel` : null;
 }
 
 function isCidr4(text: string): boolean {
