@@ -34,6 +34,7 @@ import { workerEntry } from './own-files.ts';
 import { reloadPartsOf } from './compose/reload-parts.ts';
 import { chooseFrom, openImages, openNetworks, openStorage, type Ground, type LiveRuntimes } from './compose/rooms.ts';
 import type { LiveConfig } from './live-config.ts';
+import { logLifeEvents } from './log/life-events.ts';
 import type { ReloadPart } from './reload.ts';
 import { networkWarnings } from './tls.ts';
 
@@ -51,7 +52,7 @@ export interface ComposeOptions {
 /** A composed daemon. */
 export interface Daemon extends AsyncDisposable {
   readonly engine: Engine;
-  readonly containers: Pick<EngineContainers, 'counts' | 'hasWorkAtBoot'>;
+  readonly containers: Pick<EngineContainers, 'counts' | 'hasWorkAtBoot' | 'started'>;
   readonly schedules: Pick<EngineSchedules, 'hasWork' | 'listen'>;
   /** Serves the API wherever it is told to listen. */
   readonly api: ApiServer;
@@ -61,7 +62,10 @@ export interface Daemon extends AsyncDisposable {
   readonly reloadParts: readonly ReloadPart[];
   /** Ends all containers and takes bridge, rules, namespaces and mounts of this engine away; data stays. */
   tearDown(): Promise<void>;
-  /** Ends in good order: API, containers (by configuration), workers, state. Idempotent. */
+  /**
+   * Ends in good order: API, containers (by configuration), workers, state. Idempotent. Disposing without it is the end of
+   * an engine that failed to start, which leaves what runs to the next one.
+   */
   close(): Promise<void>;
 }
 
@@ -73,13 +77,16 @@ export async function compose(options: ComposeOptions): Promise<Daemon> {
   const execRoot = config.get('exec-root');
   await mkdir(dataRoot, { recursive: true, mode: 0o710 });
   await mkdir(execRoot, { recursive: true, mode: 0o711 });
+  const events = createEventBus(clock);
+  // From recovery on until all is closed: also what starts and ends with the engine is told.
+  resources.use(logLifeEvents(events, logger));
   const ground: Ground = {
     config,
     logger,
     version,
     clock,
     kernel,
-    events: createEventBus(clock),
+    events,
     database: resources.use(Database.open(join(dataRoot, 'state.db'))),
     dataRoot,
     execRoot,
@@ -160,13 +167,13 @@ function daemonOf(
   const { clock, config, logger, version } = ground;
   const api = createApiServer({ engine, logger, clock, build: { version, gitCommit: 'moored', buildTime: '' } });
   let isClosed = false;
-  const close = async (): Promise<void> => {
+  const close = async ({ stopContainers }: { readonly stopContainers: boolean }): Promise<void> => {
     if (isClosed) return;
     isClosed = true;
     await api.close();
     // Before the containers: what a schedule has started goes on, or is stopped like any other.
     await schedules[Symbol.asyncDispose]();
-    await containers.close({ stopContainers: !config.get('live-restore') });
+    await containers.close({ stopContainers });
     await resources.disposeAsync();
   };
   return {
@@ -184,7 +191,7 @@ function daemonOf(
         if (path !== ground.dataRoot) ground.kernel.mounts.unmount(path, { lazy: true });
       }
     },
-    close,
-    [Symbol.asyncDispose]: close,
+    close: () => close({ stopContainers: !config.get('live-restore') }),
+    [Symbol.asyncDispose]: () => close({ stopContainers: false }),
   };
 }

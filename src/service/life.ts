@@ -18,7 +18,6 @@ import { exitWhenIdle } from './idle.ts';
 import { listenOnAll } from './listening.ts';
 import { LiveConfig } from './live-config.ts';
 import type { LogControl } from './log.ts';
-import { logLifeEvents } from './log/life-events.ts';
 import type { Notifier } from './notify.ts';
 import { levelPart, tlsPart } from './own-reload-parts.ts';
 import { takePidFile } from './pidfile.ts';
@@ -110,6 +109,19 @@ async function start(surroundings: Surroundings<LiveConfig>): Promise<Daemon> {
   return await compose({ config, logger, version, kernel, clock, onRecovery });
 }
 
+/** How long whoever asks first waits for containers that come with the engine. */
+const STARTS_LIMIT_MS = 10_000;
+
+/** As dockerd: who is answered finds running what is to run, so that `systemctl restart docker && docker exec …` works. */
+async function startsWithEngine(
+  { clock, notifier }: Surroundings,
+  { containers }: Daemon,
+  { ended }: Signals,
+): Promise<void> {
+  using _patience = extendTimeouts(clock, notifier);
+  await Promise.race([containers.started(STARTS_LIMIT_MS), ended]);
+}
+
 /** Listens and serves until the end is asked for. */
 async function work(
   surroundings: Surroundings<LiveConfig>,
@@ -120,8 +132,8 @@ async function work(
 ): Promise<void> {
   const { config, version, logger, logControl, kernel, clock, notifier, inherited } = surroundings;
   const { events } = daemon.engine;
-  using _life = logLifeEvents(events, logger);
   using _flag = autostartFlag(surroundings, daemon);
+  await startsWithEngine(surroundings, daemon, signals);
   if (tls !== null) await daemon.api.useTls(tls);
   const protection = tls === null ? 'none' : verifiesClients(config) ? 'client-verified' : 'encrypted';
   const listening = { plan: listen, group: config.get('group'), tls: protection, logger, kernel } as const;

@@ -34,10 +34,10 @@ describe.skipIf(obstacle !== null)(
       await rig.ok('docker wait web && docker rm web');
       const life = await entries('CONTAINER_NAME=web SYSLOG_IDENTIFIER=docker');
       expect(life.map(({ MESSAGE }) => MESSAGE)).toEqual([
-        'container created',
-        'container started',
-        'container ended',
-        'container removed',
+        'container web created',
+        'container web started',
+        'container web ended',
+        'container web removed',
       ]);
       expect(life[2]).toMatchObject({
         CONTAINER_ID: id.slice(0, 12),
@@ -68,15 +68,15 @@ describe.skipIf(obstacle !== null)(
       await rig.ok('docker run --name back busybox true; docker rm back gone0 gone1 gone2 gone3 gone4');
       expect(await rig.ok('systemctl show -p MainPID --value docker')).toBe(since);
       const after = await entries('CONTAINER_NAME=back SYSLOG_IDENTIFIER=docker');
-      expect(after.map(({ MESSAGE }) => MESSAGE)).toContain('container started');
+      expect(after.map(({ MESSAGE }) => MESSAGE)).toContain('container back started');
       // What was said meanwhile waited in memory.
       for (let count = 0; count < 5; count++) {
         const life = await entries(`CONTAINER_NAME=gone${String(count)} SYSLOG_IDENTIFIER=docker`);
         expect(life.map(({ MESSAGE }) => MESSAGE)).toEqual([
-          'container created',
-          'container started',
-          'container ended',
-          'container removed',
+          `container gone${String(count)} created`,
+          `container gone${String(count)} started`,
+          `container gone${String(count)} ended`,
+          `container gone${String(count)} removed`,
         ]);
       }
     });

@@ -3,6 +3,7 @@
  * below (images, storage, network, runtime, logging, volumes) and is the only one that knows a container as a whole.
  * Each container is an actor (container.ts); each verb is one file.
  */
+import { messageOf } from '../../base/errors.ts';
 import type { ImageUsers } from '../images/types.ts';
 import type { DescribableDriver, StorageDriver } from '../storage/driver.ts';
 import { attach } from './attach.ts';
@@ -38,12 +39,15 @@ export interface EngineContainers extends Containers, ImageUsers {
   hasWorkAtBoot(): boolean;
   /** Reads the state, adopts what runs, cleans up what a killed daemon left. Before any other verb; once. */
   recover(): Promise<void>;
+  /** Resolves when what {@link recover} starts has been started, or could not be; after `limitMs` in any case. */
+  started(limitMs: number): Promise<void>;
   /** Lets go of everything; stops containers first where asked (Docker's way without live-restore). Idempotent. */
   close(options: { readonly stopContainers: boolean }): Promise<void>;
 }
 
 export function createContainers(dependencies: ContainersDependencies, options: ContainersOptions): EngineContainers {
   const room = createRoom(dependencies, options, watchExit);
+  let starts: readonly Promise<void>[] = [];
   return {
     get: (ref) => room.registry.resolve(ref).view(),
     list: () => newestFirst(room),
@@ -75,7 +79,12 @@ export function createContainers(dependencies: ContainersDependencies, options: 
     reconfigure: (changes) => void (room.options = { ...room.options, ...changes }),
     counts: () => counts(room),
     hasWorkAtBoot: () => room.registry.all().some(startsAtBoot),
-    recover: () => recover(room),
+    recover: async () => void (starts = await recover(room)),
+    async started(limitMs) {
+      const late = Promise.withResolvers<void>();
+      using _timer = room.clock.after(limitMs, () => late.resolve());
+      await Promise.race([Promise.all(starts), late.promise]);
+    },
     async close({ stopContainers }) {
       room.closing = true;
       room.logRotation[Symbol.dispose]();
@@ -125,15 +134,24 @@ function isDescribable(driver: StorageDriver): driver is DescribableDriver {
   return 'describe' in driver;
 }
 
-/** All at once: the whole takes as long as the slowest, and never longer than the bound. */
+/**
+ * All at once, each with its own time, as dockerd: a database that was given two minutes has them. Only a container that
+ * may take for ever is bounded, by the engine's own shutdown timeout.
+ */
 async function stopAll(room: Room): Promise<void> {
-  const limit = room.options.shutdownTimeoutSeconds;
+  const { shutdownTimeoutSeconds: limit, defaultStopTimeoutSeconds } = room.options;
   await Promise.all(
     room.registry.all().map(async (container) => {
-      const own = container.document.spec.stopTimeoutSeconds ?? limit;
-      const timeoutSeconds = own < 0 ? limit : Math.min(own, limit);
-      await stopContainer(room, container, { signal: null, timeoutSeconds, byUser: false });
-      await container.mailbox.idle();
+      const own = container.document.spec.stopTimeoutSeconds ?? defaultStopTimeoutSeconds;
+      await stopContainer(room, container, { signal: null, timeoutSeconds: own < 0 ? limit : own, byUser: false })
+        .then(() => container.mailbox.idle())
+        // One that the kernel holds must not keep the others, and the engine, from ending in good order.
+        .catch((error: unknown) => {
+          room.logger.error('a container could not be stopped with the engine', {
+            container: container.id,
+            reason: messageOf(error),
+          });
+        });
     }),
   );
 }

@@ -92,7 +92,7 @@ export interface ContainersOptions {
   readonly limits: HostLimits;
   /** Stop what runs when the daemon is told to end (Docker's way unless `live-restore`). */
   readonly stopContainersOnShutdown: boolean;
-  /** Longest time all stops together may take then. */
+  /** How long a container may take then that is to be waited for without end (`--stop-timeout -1`). */
   readonly shutdownTimeoutSeconds: number;
 }
 

@@ -19,7 +19,8 @@ import { exitCodeOf, isLive, restartCountOf } from './state.ts';
 const UNKNOWN_EXIT_CODE = 255;
 const CONTAINER_ID = /^[0-9a-f]{64}$/;
 
-export async function recover(room: Room): Promise<void> {
+/** Returns the starts that it began; none of them rejects. */
+export async function recover(room: Room): Promise<readonly Promise<void>[]> {
   for (const row of room.rows.all()) {
     const container = actorOf(room, decodeRow(row));
     if (container.live.phase === 'creating') {
@@ -33,10 +34,12 @@ export async function recover(room: Room): Promise<void> {
   const containers = room.registry.all();
   await Promise.all(containers.map((container) => adopt(room, container)));
   await room.networks.restore(containers.flatMap(liveSandbox));
+  const starts: Promise<void>[] = [];
   for (const container of containers) {
     if (container.task !== null) room.watchExit(container, container.task);
-    else await settle(room, container);
+    else if (await settle(room, container)) starts.push(startWithEngine(room, container));
   }
+  return starts;
 }
 
 /** A create that never got through: nobody knows its id. */
@@ -127,8 +130,8 @@ function liveSandbox(
   return container.task === null || sandbox === null ? [] : [{ containerId: container.id, sandbox }];
 }
 
-/** A container without a process: gives back what it held, then removes, restarts or rests it. */
-async function settle(room: Room, container: Container): Promise<void> {
+/** A container without a process: gives back what it held, then removes or rests it. True when it is to be started. */
+async function settle(room: Room, container: Container): Promise<boolean> {
   await giveBack(room, container);
   const { state, document, live } = container;
   const { restartPolicy, autoRemove } = document.spec.host;
@@ -142,11 +145,11 @@ async function settle(room: Room, container: Container): Promise<void> {
       .catch((error: unknown) => {
         room.logger.warn('a removal could not be finished', { container: container.id, reason: messageOf(error) });
       });
-    return;
+    return false;
   }
   if (state.status === 'restarting') {
     planRestart(room, container, 0);
-    return;
+    return false;
   }
   container.ended.abort();
   const last = {
@@ -155,7 +158,7 @@ async function settle(room: Room, container: Container): Promise<void> {
     desired: live.desired,
     hasStarted: live.hasStarted,
   };
-  if (startsWithDaemon(restartPolicy, last)) startBehind(room, container);
+  return startsWithDaemon(restartPolicy, last);
 }
 
 /** Whether {@link recover} would start the container if the host went down now and came up again. */
@@ -171,14 +174,16 @@ export function startsAtBoot({ state, document, live }: Container): boolean {
   });
 }
 
-/** Not awaited: the engine is ready before its containers are. */
-function startBehind(room: Room, container: Container): void {
-  container.mailbox
-    .run(() => startNow(room, container))
-    .catch((error: unknown) => {
-      room.logger.error('a container could not be started with the engine', {
-        container: container.id,
-        reason: messageOf(error),
-      });
+async function startWithEngine(room: Room, container: Container): Promise<void> {
+  try {
+    await container.mailbox.run(async () => {
+      // An engine that is told to end at once need not start what it would have to stop.
+      if (!room.closing) await startNow(room, container);
     });
+  } catch (error) {
+    room.logger.error('a container could not be started with the engine', {
+      container: container.id,
+      reason: messageOf(error),
+    });
+  }
 }

@@ -2,19 +2,19 @@ import type { LogFields, Logger } from '../../base/logger.ts';
 import type { EngineEvent, Events } from '../../engine/events/types.ts';
 import type { MessageName } from './message-ids.ts';
 
-/** What is said of a container's life, by the action of its event. */
+/** What is said of a container's life, by the action of its event; `%` is its name. */
 const WORDS: Readonly<Record<string, readonly [text: string, message: MessageName]>> = {
-  create: ['container created', 'container-create'],
-  start: ['container started', 'container-start'],
-  die: ['container ended', 'container-die'],
-  oom: ['container ran out of memory', 'container-oom'],
-  kill: ['signal sent to container', 'container-kill'],
-  stop: ['container stopped', 'container-stop'],
-  restart: ['container restarted', 'container-restart'],
-  pause: ['container paused', 'container-pause'],
-  unpause: ['container unpaused', 'container-unpause'],
-  rename: ['container renamed', 'container-rename'],
-  destroy: ['container removed', 'container-destroy'],
+  create: ['container % created', 'container-create'],
+  start: ['container % started', 'container-start'],
+  die: ['container % ended', 'container-die'],
+  oom: ['container % ran out of memory', 'container-oom'],
+  kill: ['signal sent to container %', 'container-kill'],
+  stop: ['container % stopped', 'container-stop'],
+  restart: ['container % restarted', 'container-restart'],
+  pause: ['container % paused', 'container-pause'],
+  unpause: ['container % unpaused', 'container-unpause'],
+  rename: ['container renamed to %', 'container-rename'],
+  destroy: ['container % removed', 'container-destroy'],
 };
 
 /** Attributes worth a field. Labels are among the attributes as well, and may hold anything. */
@@ -33,7 +33,8 @@ export function logLifeEvents(events: Pick<Events, 'listen'>, logger: Logger): D
     const health = /^health_status: (.+)$/.exec(event.action)?.[1];
     const words = health === undefined ? WORDS[event.action] : HEALTH;
     if (words === undefined) return;
-    const [text, message] = words;
+    const [pattern, message] = words;
+    const text = pattern.replace('%', () => event.attributes['name'] ?? event.actorId);
     const more = health === undefined ? {} : { health };
     const fields = { message, containerId: event.actorId, ...fieldsOf(event), ...more };
     if (event.action === 'oom' || health === 'unhealthy') logger.warn(text, fields);
@@ -41,7 +42,7 @@ export function logLifeEvents(events: Pick<Events, 'listen'>, logger: Logger): D
   });
 }
 
-const HEALTH = ['health of container changed', 'container-health'] as const;
+const HEALTH = ['health of container % changed', 'container-health'] as const;
 
 function fieldsOf({ attributes }: EngineEvent): LogFields {
   return Object.fromEntries(

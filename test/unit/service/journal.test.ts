@@ -45,8 +45,8 @@ describe('an entry', () => {
       exitCode: 3,
       'odd key!': [1, 2n],
     };
-    expect(decode(journalEntry(6, 'container ended', fields))).toEqual({
-      MESSAGE: 'container ended',
+    expect(decode(journalEntry(6, 'container web ended', fields))).toEqual({
+      MESSAGE: 'container web ended',
       PRIORITY: '6',
       SYSLOG_IDENTIFIER: 'docker',
       MESSAGE_ID: MESSAGE_IDS['container-die'],
@@ -154,8 +154,8 @@ describe('the writer', () => {
 });
 
 describe('the log', () => {
-  it('changes its level and target at run time, for loggers that exist as well', () => {
-    const { logger, control } = openLog({
+  it('changes its level and target at run time, for loggers that exist as well', async () => {
+    const { logger, control } = await openLog({
       level: 'info',
       format: 'text',
       env: {},
@@ -163,7 +163,7 @@ describe('the log', () => {
       clock: new FakeClock(),
     });
     const kernel = new FakeKernel();
-    const journal = openLog({ level: 'info', format: 'text', env: {}, kernel, clock: new FakeClock() });
+    const journal = await openLog({ level: 'info', format: 'text', env: {}, kernel, clock: new FakeClock() });
     const child = journal.logger.child({ room: 'x' });
     journal.control.setTarget('journal');
     child.debug('silent');
@@ -207,10 +207,10 @@ describe('the life of containers', () => {
     events.publish({ type: 'image', action: 'pull', actorId: 'x', attributes: {} });
     const same = { containerId: ID, containerName: 'web', containerImage: 'busybox' };
     expect(lines).toEqual([
-      ['info', 'container started', { message: 'container-start', ...same }],
-      ['info', 'container ended', { message: 'container-die', ...same, exitCode: '7' }],
-      ['warn', 'container ran out of memory', { message: 'container-oom', ...same }],
-      ['warn', 'health of container changed', { message: 'container-health', ...same, health: 'unhealthy' }],
+      ['info', 'container web started', { message: 'container-start', ...same }],
+      ['info', 'container web ended', { message: 'container-die', ...same, exitCode: '7' }],
+      ['warn', 'container web ran out of memory', { message: 'container-oom', ...same }],
+      ['warn', 'health of container web changed', { message: 'container-health', ...same, health: 'unhealthy' }],
     ]);
     listening[Symbol.dispose]();
     publish('start');

@@ -276,22 +276,28 @@ describe('closing', () => {
     expect(engine.status(id)).toBe('running');
   });
 
-  it('stops all at the same time within the bound, without a policy’s restart, and they come back', async () => {
+  it('stops all at the same time, each with its own time, without a policy’s restart, and they come back', async () => {
     await using engine = await ContainersFixture.open({ options: { shutdownTimeoutSeconds: 5 } });
     const host = { restartPolicy: { name: 'unless-stopped', maximumRetryCount: 0 } } as const;
     const stubborn = await engine.run({ stopTimeoutSeconds: 60, host });
+    const eternal = await engine.run({ stopTimeoutSeconds: -1 });
     const meek = await engine.run({ host });
     const plain = await engine.run();
-    engine.monitor.taskOf(stubborn).ignoredSignals.add(SIGTERM);
+    for (const id of [stubborn, eternal]) engine.monitor.taskOf(id).ignoredSignals.add(SIGTERM);
     const closed = engine.room.close({ stopContainers: true });
     await engine.settle();
     expect([stubborn, meek, plain].map((id) => engine.status(id))).toEqual(['running', 'exited', 'exited']);
+    // Who would take for ever is bounded by the engine's time; who asked for a minute has it.
     await engine.clock.advance(5000);
+    await engine.until(() => engine.status(eternal) === 'exited');
+    expect(engine.status(stubborn)).toBe('running');
+    await engine.clock.advance(55_000);
     await closed;
     expect(engine.status(stubborn)).toBe('exited');
     expect(engine.leftovers()).toEqual([]);
     await engine.reopen();
-    await engine.until(() => engine.status(stubborn) === 'running' && engine.status(meek) === 'running');
+    await engine.room.started(60_000);
+    expect([stubborn, meek].map((id) => engine.status(id))).toEqual(['running', 'running']);
     expect(engine.status(plain)).toBe('exited');
   });
 });
