@@ -114,8 +114,7 @@ export class Session {
       this.#isOutageTold = false;
     } catch (error) {
       this.#standing?.connection.close();
-      this.#standing = null;
-      tree.connect(null);
+      this.#leave();
       if (this.#isOutageTold || this.#closing.signal.aborted) return;
       this.#isOutageTold = true;
       logger.warn(`there is no D-Bus interface yet: ${messageOf(error)}; trying on`);
@@ -140,6 +139,16 @@ export class Session {
       },
     });
     const callers = callersOf(connection);
+    try {
+      await this.#watchNames(connection, callers);
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+    return { connection, callers, ended };
+  }
+
+  async #watchNames(connection: BusConnection, callers: Callers): Promise<void> {
     await connection.match(
       { sender: BUS_NAME, path: BUS_PATH, interface: BUS_NAME, member: 'NameOwnerChanged' },
       ({ body }) => {
@@ -148,7 +157,6 @@ export class Session {
         if (name === SERVICE) this.#ownerChanged(connection, oldOwner, newOwner);
       },
     );
-    return { connection, callers, ended };
   }
 
   #openStream(): BusStream {
@@ -181,14 +189,19 @@ export class Session {
   }
 
   #lost(error: Error | null): void {
-    const standing = this.#standing;
-    this.#standing = null;
-    this.#options.tree.connect(null);
-    standing?.callers.abortAll(namedError('Cancelled', 'the connection to the bus is lost'));
+    this.#leave();
     if (this.#closing.signal.aborted) return;
     this.#options.logger.warn('the connection to the system bus is lost; connecting again', {
       error: error === null ? '' : messageOf(error),
     });
+  }
+
+  /** Nobody is there any more: nothing is told, and calls under way end. */
+  #leave(): void {
+    const standing = this.#standing;
+    this.#standing = null;
+    this.#options.tree.connect(null);
+    standing?.callers.abortAll(namedError('Cancelled', 'the connection to the bus is lost'));
   }
 
   /**

@@ -46,6 +46,18 @@ describe.skipIf(whyNoBus !== null)(`outages${whyNoBus === null ? '' : ` (skipped
     expect(log.filter(({ level }) => level === 'warn')).toHaveLength(1);
   });
 
+  it('keeps no connection on which it may not listen', async () => {
+    const rule = 'send_interface="org.freedesktop.DBus" send_member="AddMatch"';
+    await using strict = await PrivateBus.start({ policy: `<deny ${rule}/>` });
+    const client = await strict.connect();
+    front = await startBareFront(strict.address);
+    expect(front.log).toMatchObject([{ level: 'warn', message: expect.stringContaining('no D-Bus interface yet') }]);
+    await vi.waitFor(async () => {
+      const [names] = (await client.callBus('ListNames', '', [])) as readonly [readonly string[]];
+      expect(names.filter((name) => name.startsWith(':'))).toEqual([client.uniqueName]);
+    }, WAIT);
+  });
+
   it('comes back when the bus is restarted, with all objects; calls under way end', async () => {
     const { tree, log, dispatcher } = await start();
     const reasons: unknown[] = [];
