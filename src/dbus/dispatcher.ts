@@ -16,11 +16,12 @@ import type { Tree, TreeInterface } from './tree.ts';
 import type { UnreadableMessage } from './wire/framer.ts';
 import type { IncomingMessage, OutgoingMessage } from './wire/message.ts';
 import { FLAG_INTERACTIVE, FLAG_NO_REPLY } from './wire/message.ts';
+import type { Ask } from './visibility.ts';
+import { actionMeant, actionOf, isHidden, seesHidden } from './visibility.ts';
 import type { MethodInfo } from './xml.ts';
 
 /** One peer with more calls under way than this is out of hand; waits and password prompts take a few. */
 const MAX_CALLS_A_CALLER = 128;
-const POLKIT_ANNOTATION = `${SERVICE}.PolkitAction`;
 
 export interface DispatcherOptions {
   readonly tree: Tree;
@@ -102,16 +103,17 @@ export class Dispatcher {
       if (caller.callCount > MAX_CALLS_A_CALLER) {
         throw new BusError(standardErrorName('LimitsExceeded'), 'too many calls of yours are under way');
       }
-      const standard = standardMethod(this.#tree, message);
-      if (standard !== null) {
-        checkArguments(message, standard);
-        // Only Set asks who calls: all else is for everybody, and is not kept waiting for the bus.
-        const uid = standard.name === 'Set' ? await caller.uid : -1;
-        return bodyOf(answerStandard(this.#tree, message, uid));
+      const ask = this.#askFor(connection, caller, message, signal);
+      const method = standardMethod(this.#tree, message);
+      if (method !== null) {
+        checkArguments(message, method);
+        const seesAll = await seesHidden(this.#tree, message, { method, uid: () => caller.uid, ask });
+        // Only Set asks who calls: what is for everybody is not kept waiting for the bus.
+        const uid = method.name === 'Set' ? await caller.uid : -1;
+        return bodyOf(answerStandard(this.#tree, message, { uid, seesAll }));
       }
-      const target = this.#target(message);
-      checkArguments(message, target.method);
-      const call = await this.#authorizedCall(connection, caller, message, signal, target);
+      const target = await this.#target(message, ask);
+      const call = await authorizedCall(caller, message, { signal, ask, target });
       return await this.#run(target, call, message);
     } finally {
       // A handler takes its descriptors over when it is called; until then they are ours.
@@ -123,49 +125,31 @@ export class Dispatcher {
     return this.#claimed.has(message) ? [] : message.fds;
   }
 
-  #target({ path = '', interface: interfaceName, member = '' }: IncomingMessage): Target {
-    const interfaces = this.#tree.interfacesAt(path);
-    if (interfaces === null && this.#tree.childrenOf(path).length === 0) {
-      throw new BusError(standardErrorName('UnknownObject'), `there is no object ${path}`);
+  /** Who may not know what there is gets the same answer where there is nothing. */
+  async #target(message: IncomingMessage, ask: Ask): Promise<Target> {
+    try {
+      const target = findTarget(this.#tree, message);
+      checkArguments(message, target.method);
+      return target;
+    } catch (error) {
+      if (isHidden(message.path ?? '')) await ask(actionMeant(message), {});
+      throw error;
     }
-    const meant = (interfaces ?? []).filter(({ info }) => interfaceName === undefined || info.name === interfaceName);
-    if (meant.length === 0 && interfaceName !== undefined) {
-      throw new BusError(standardErrorName('UnknownInterface'), `there is no interface ${interfaceName} at ${path}`);
-    }
-    for (const part of meant) {
-      const method = part.info.methods.get(member);
-      if (method !== undefined) return { part, method };
-    }
-    throw new BusError(
-      standardErrorName('UnknownMethod'),
-      `there is no method ${interfaceName ?? ''}.${member} at ${path}`,
-    );
   }
 
-  async #authorizedCall(
-    connection: BusConnection,
-    caller: Caller,
-    message: IncomingMessage,
-    signal: AbortSignal,
-    { part, method }: Target,
-  ): Promise<Call> {
-    const uid = await caller.uid;
-    const ask = (action: string, details: Readonly<Record<string, string>>): Promise<void> =>
+  #askFor(connection: BusConnection, caller: Caller, message: IncomingMessage, signal: AbortSignal): Ask {
+    const { flags, member = '' } = message;
+    return async (action, details) =>
       this.#polkit.authorize({
         connection,
         sender: caller.name,
-        uid,
+        uid: await caller.uid,
         action: action.includes('.') ? action : `${SERVICE}.${action}`,
-        details: { operation: method.name, ...details },
-        isInteractive: (message.flags & FLAG_INTERACTIVE) !== 0,
+        details: { operation: member, ...details },
+        // Tools look at documents on their own: nobody has asked for something that a password would be due for.
+        isInteractive: (flags & FLAG_INTERACTIVE) !== 0 && member !== 'Introspect',
         signal,
       });
-    signal.throwIfAborted();
-    const action = method.annotations.get(POLKIT_ANNOTATION);
-    if (action !== undefined && uid !== 0) {
-      await ask(action, part.exported.polkitDetails?.(method.name, message.body) ?? {});
-    }
-    return { sender: caller.name, uid, member: method.name, signal, authorize: ask };
   }
 
   async #run(
@@ -223,6 +207,42 @@ export class Dispatcher {
   #closeAll({ outFds = [] }: { readonly outFds?: readonly number[] }): void {
     outFds.forEach(this.#closeFd);
   }
+}
+
+/** Finds what the call is for; BusError names what is missing. */
+function findTarget(tree: Tree, { path = '', interface: interfaceName, member = '' }: IncomingMessage): Target {
+  const interfaces = tree.interfacesAt(path);
+  if (interfaces === null && tree.childrenOf(path).length === 0) {
+    throw new BusError(standardErrorName('UnknownObject'), `there is no object ${path}`);
+  }
+  const meant = (interfaces ?? []).filter(({ info }) => interfaceName === undefined || info.name === interfaceName);
+  if (meant.length === 0 && interfaceName !== undefined) {
+    throw new BusError(standardErrorName('UnknownInterface'), `there is no interface ${interfaceName} at ${path}`);
+  }
+  for (const part of meant) {
+    const method = part.info.methods.get(member);
+    if (method !== undefined) return { part, method };
+  }
+  throw new BusError(
+    standardErrorName('UnknownMethod'),
+    `there is no method ${interfaceName ?? ''}.${member} at ${path}`,
+  );
+}
+
+/** The call as its handler gets it, once polkit has agreed. */
+async function authorizedCall(
+  caller: Caller,
+  message: IncomingMessage,
+  { signal, ask, target }: { readonly signal: AbortSignal; readonly ask: Ask; readonly target: Target },
+): Promise<Call> {
+  const { part, method } = target;
+  const uid = await caller.uid;
+  signal.throwIfAborted();
+  const action = actionOf(method);
+  if (action !== null && uid !== 0) {
+    await ask(action, part.exported.polkitDetails?.(method.name, message.body) ?? {});
+  }
+  return { sender: caller.name, uid, member: method.name, signal, authorize: ask };
 }
 
 function bodyOf({ signature, bytes }: WrittenBody): Partial<OutgoingMessage> {

@@ -6,8 +6,8 @@
  *   tree       all objects; announces what comes, goes and changes.
  *
  * Life of a call: the bus hands in a message; the dispatcher finds path, interface and member, checks the signature
- * against the introspection XML, asks polkit for the action that the XML names (annotation PolkitAction; none: anybody
- * may), calls the handler, sends the property changes that are due, then the one reply. What a handler throws becomes a
+ * against the introspection XML, asks polkit for the action that the XML names (annotation PolkitAction; none: the
+ * handler decides; standard methods: visibility.ts), calls the handler, sends the property changes that are due, then the one reply. What a handler throws becomes a
  * D-Bus error by the table in errors.ts.
  *
  * Life of a change: an engine event arrives (synchronously, before the verb that caused it returns); the room that
@@ -57,6 +57,8 @@ export interface ExportedInterface {
    * one: properties of this interface change by methods, which polkit judges.
    */
   set?(property: string, value: unknown): void;
+  /** Whose it is: that user reads the properties without being asked for the right to. */
+  isOwnedBy?(uid: number): boolean;
   /** What polkit rules may look at (`container`, `image`, `label.NAME` …) beside `operation`, the method's name. */
   polkitDetails?(member: string, args: readonly unknown[]): Readonly<Record<string, string>>;
 }

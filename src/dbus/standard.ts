@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { BusError, standardErrorName } from './errors.ts';
 import { interfaceInfo } from './introspection.ts';
-import { ROOT } from './names.ts';
+import { interfaceName, ROOT } from './names.ts';
 import { writeProperty } from './snapshot.ts';
 import { DOCTYPE, INTROSPECTABLE_XML, OBJECT_MANAGER_XML, PEER_XML, PROPERTIES_XML } from './standard-interfaces.ts';
 import type { Tree, TreeInterface } from './tree.ts';
+import { isHidden, nounAt } from './visibility.ts';
 import type { IncomingMessage } from './wire/message.ts';
 import { Writer } from './wire/writer.ts';
 import type { Variant } from './exported.ts';
@@ -28,9 +29,8 @@ export function standardMethod(
   { path = '', interface: name, member = '' }: IncomingMessage,
 ): MethodInfo | null {
   const carried = [PEER];
-  if (path === '/' || path === ROOT || tree.interfacesAt(path) !== null || tree.childrenOf(path).length > 0) {
-    carried.push(INTROSPECTABLE);
-  }
+  const couldBe = isHidden(path) && nounAt(path) !== null;
+  if (path === '/' || path === ROOT || couldBe || isInTree(tree, path)) carried.push(INTROSPECTABLE);
   if (tree.interfacesAt(path) !== null || path === ROOT) carried.push(PROPERTIES);
   if (path === ROOT) carried.push(OBJECT_MANAGER);
   for (const candidate of carried) {
@@ -40,11 +40,26 @@ export function standardMethod(
   return null;
 }
 
-/** Answers a call that {@link standardMethod} knows; its arguments have been checked. */
-export function answerStandard(tree: Tree, { path = '', member, body }: IncomingMessage, uid: number): WrittenBody {
+function isInTree(tree: Tree, path: string): boolean {
+  return tree.interfacesAt(path) !== null || tree.childrenOf(path).length > 0;
+}
+
+/** Who asks. */
+export interface StandardCaller {
+  readonly uid: number;
+  /** Whether what there is may show, beside what the documents say. */
+  readonly seesAll: boolean;
+}
+
+/** Answers a call that {@link standardMethod} knows; its arguments, and who may call it, have been checked. */
+export function answerStandard(
+  tree: Tree,
+  { path = '', member, body }: IncomingMessage,
+  { uid, seesAll }: StandardCaller,
+): WrittenBody {
   switch (member) {
     case 'Introspect':
-      return written('s', [introspect(tree, path)]);
+      return written('s', [seesAll ? introspect(tree, path) : introspectUnseen(path)]);
     case 'GetMachineId':
       return written('s', [machineId()]);
     case 'GetManagedObjects':
@@ -69,12 +84,26 @@ function written(signature: string, body: readonly unknown[]): WrittenBody {
 
 function introspect(tree: Tree, path: string): string {
   const interfaces = tree.interfacesAt(path);
-  const parts = [PEER_XML, INTROSPECTABLE_XML];
-  if (interfaces !== null || path === ROOT) parts.push(PROPERTIES_XML);
-  if (path === ROOT) parts.push(OBJECT_MANAGER_XML);
-  parts.push(...(interfaces ?? []).map(({ info }) => info.text));
-  parts.push(...tree.childrenOf(path).map((name) => `<node name="${name}"/>`));
-  return `${DOCTYPE}<node>\n${parts.map((part) => `  ${part}\n`).join('')}</node>\n`;
+  const children = tree.childrenOf(path);
+  if (interfaces === null && children.length === 0 && isHidden(path)) {
+    throw new BusError(standardErrorName('UnknownObject'), `there is no object ${path}`);
+  }
+  const own = (interfaces ?? []).map(({ info }) => info.text);
+  if (interfaces !== null || path === ROOT) own.unshift(PROPERTIES_XML);
+  if (path === ROOT) own.push(OBJECT_MANAGER_XML);
+  return document([...own, ...children.map((name) => `<node name="${name}"/>`)]);
+}
+
+/** What a path of this shape would show: an object that may be there or not, or a folder with nothing to be seen in it. */
+function introspectUnseen(path: string): string {
+  const noun = isHidden(path) ? nounAt(path) : null;
+  if (noun !== null) return document([PROPERTIES_XML, interfaceInfo(interfaceName(noun)).text]);
+  return document([]);
+}
+
+function document(parts: readonly string[]): string {
+  const all = [PEER_XML, INTROSPECTABLE_XML, ...parts];
+  return `${DOCTYPE}<node>\n${all.map((part) => `  ${part}\n`).join('')}</node>\n`;
 }
 
 /** The machine's id, the same for all services on it. */

@@ -60,6 +60,12 @@ describe.skipIf(obstacle !== null)(`polkit${obstacle === null ? '' : ` (skipped:
       { user: 'bob' },
     );
     expect(list.code).not.toBe(0);
+    const objects = `busctl call org.moored.Engine1 /org/moored/Engine1 org.freedesktop.DBus.ObjectManager GetManagedObjects`;
+    expect((await rig.run(objects, { user: 'bob' })).stderr).toMatch(/access denied|interactive authentication/i);
+    expect((await rig.run('busctl --list tree org.moored.Engine1', { user: 'bob' })).stdout).not.toMatch(
+      /[0-9a-f]{64}/,
+    );
+    expect(await rig.ok(objects, { user: 'alice' })).toContain('"web"');
     const socket = await rig.run('docker ps', { user: 'bob' });
     expect(socket.stderr).toContain('permission denied');
     expect(await rig.ok('docker ps -q --filter name=web', { user: 'alice' })).not.toBe('');

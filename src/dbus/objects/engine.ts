@@ -1,7 +1,9 @@
 /** The entry point of the interface: the engine as a whole, making things, jobs, events, diagnostics. */
+import { ForbiddenError } from '../../base/errors.ts';
 import type { SystemInfo } from '../../engine/index.ts';
 import { decodeDictionary, type Dictionary } from '../dictionary.ts';
 import type { Call, ExportedInterface } from '../exported.ts';
+import type { Job } from '../job.ts';
 import { detailsOf as detailsOfOutcome } from '../job-registry.ts';
 import { interfaceName, MANAGER_PATH, namedPath, pathOf } from '../names.ts';
 import { scheduleOf } from '../schedule-words.ts';
@@ -12,7 +14,7 @@ import { ContainerCounts } from './engine/counts.ts';
 import { findingsOf, type Finding } from './engine/diagnostics.ts';
 import { eventMethods, eventSignalArgs } from './engine/events.ts';
 import { imageMethods } from './engine/images.ts';
-import { listingMethods } from './engine/listing.ts';
+import { detailsOfReference, listingMethods } from './engine/listing.ts';
 import type { ManagerParts, Methods } from './engine/parts.ts';
 import { pruneMethods } from './engine/prune.ts';
 import { usageMethods } from './engine/usage.ts';
@@ -76,19 +78,36 @@ function interfaceOf(
 
 const USEC_PER_MS = 1000;
 
+/** Who started a job is told of it; whoever else must hold `inspect`. */
 function jobMethods({ jobs }: ManagerParts): Methods {
   return {
-    ListJobs: () => [
-      jobs
-        .list()
-        .map(({ id, request, state, meter }) => [id, pathOf('job', String(id)), request.type, state, meter.fraction]),
-    ],
+    ListJobs: async (call: Call) => {
+      const isSeen = (await maySeeOthers(call)) ? () => true : (job: Job) => job.request.call.uid === call.uid;
+      return [
+        jobs
+          .list()
+          .filter(isSeen)
+          .map(({ id, request, state, meter }) => [id, pathOf('job', String(id)), request.type, state, meter.fraction]),
+      ];
+    },
     WaitJob: async (call: Call, id: number, timeoutUsec: bigint) => {
+      const isOwn = jobs.list().some((job) => job.id === id && job.request.call.uid === call.uid);
+      if (!isOwn) await call.authorize('inspect', {});
       const timeoutMs = timeoutUsec === 0n ? null : Number(timeoutUsec) / USEC_PER_MS;
       const outcome = await jobs.wait(id, timeoutMs, call.signal);
       return [outcome.result, detailsOfOutcome(outcome)];
     },
   };
+}
+
+async function maySeeOthers(call: Call): Promise<boolean> {
+  try {
+    await call.authorize('inspect', {});
+    return true;
+  } catch (error) {
+    if (error instanceof ForbiddenError) return false;
+    throw error;
+  }
 }
 
 const VOLUME_KEYS = { Driver: 's', Options: 'a{ss}', Labels: 'a{ss}' } as const;
@@ -133,13 +152,18 @@ function detailsOfCall(
     case 'CreateContainerFromJSON':
     case 'RunContainer':
       return detailsOfOrder(options, member, args);
+    case 'GetContainer':
+      return detailsOfReference(options, args[0] as string);
     case 'PullImage':
+    case 'GetImage':
       return { image: args[0] as string };
     case 'ImportImage':
       return { image: args[1] as string };
     case 'CreateNetwork':
+    case 'GetNetwork':
       return { network: args[0] as string };
     case 'CreateVolume':
+    case 'GetVolume':
       return { volume: args[0] as string };
     case 'PreviewPrune':
     case 'Prune':

@@ -18,6 +18,8 @@ export function jobObject(job: Job): ExportedObject {
           },
         },
         properties: () => propertiesOf(job),
+        isOwnedBy: (uid) => uid === job.request.call.uid,
+        polkitDetails: () => ({ job: type }),
       },
     ],
   };

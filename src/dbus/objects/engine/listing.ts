@@ -1,6 +1,7 @@
 /** Finding and listing what there is. */
-import { InvalidArgumentError, NotFoundError } from '../../../base/errors.ts';
+import { EngineError, InvalidArgumentError, NotFoundError } from '../../../base/errors.ts';
 import type { ContainerView, ImageView } from '../../../engine/index.ts';
+import { detailsOfContainer } from '../../container-details.ts';
 import type { Dictionary } from '../../dictionary.ts';
 import { variant, type Call, type Variant } from '../../exported.ts';
 import { filterWordsOf } from '../../filter-words.ts';
@@ -31,6 +32,16 @@ export function listingMethods({ engine, words, facts }: ManagerParts): Methods 
     GetNetwork: (_call: Call, ref: string) => [pathOf('network', engine.networks.get(ref).id)],
     GetVolume: (_call: Call, name: string) => [namedPath('volume', engine.volumes.get(name).name)],
   };
+}
+
+/** What polkit may look at of a container that is asked for by name; the bare name where there is none. */
+export function detailsOfReference({ engine }: ManagerParts, ref: string): Readonly<Record<string, string>> {
+  try {
+    return detailsOfContainer(engine.containers.get(ref));
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    return { container: ref };
+  }
 }
 
 /** A container's own group, or one that its processes made below. */
