@@ -1,14 +1,19 @@
-/** The D-Bus front with its ports filled; see dbus/index.ts. */
+/**
+ * The D-Bus front with its ports filled; see dbus/index.ts. To be loaded when the API listens: nothing of it is in memory
+ * before that, nor where there is to be no bus.
+ */
 import { createDocuments } from '../../api/documents.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';
-import type { BusFront, EngineObjects } from '../../dbus/index.ts';
+import { exportConfig, exportEngine, startBus, type BusFront, type EngineObjects } from '../../dbus/index.ts';
 import type { ServiceFacts } from '../../dbus/service-port.ts';
 import type { Engine } from '../../engine/engine.ts';
-import type { ConfigEditor } from '../config-editor.ts';
+import { createDescriptorCalls } from '../../engine/kernel/linux/descriptors.ts';
+import { ConfigEditor } from '../config-editor.ts';
 import type { LiveConfig } from '../live-config.ts';
 import type { LogControl } from '../log.ts';
 import { busLogControl } from '../log/systemd-words.ts';
+import { BACKUP_DIRECTORY } from '../unconfirmed.ts';
 import { createFileEffects } from './file-effects.ts';
 
 /** What the front is made from. */
@@ -24,13 +29,8 @@ export interface BusParts {
   readonly config: LiveConfig;
 }
 
-/** Puts the engine on the bus. Loaded here and now: nothing of it is in memory before the API listens. */
+/** Puts the engine on the bus. */
 export async function openBus(parts: BusParts): Promise<BusFront & AsyncDisposable> {
-  const [{ startBus, exportEngine, exportConfig }, { ConfigEditor }, { createDescriptorCalls }] = await Promise.all([
-    import('../../dbus/index.ts'),
-    import('../config-editor.ts'),
-    import('../../engine/kernel/linux/descriptors.ts'),
-  ]);
   const { engine, clock, logger, version, facts, config } = parts;
   const descriptors = createDescriptorCalls();
   const words = createDocuments({ engine, clock, build: { version, gitCommit: 'moored', buildTime: '' } });
@@ -54,6 +54,7 @@ export async function openBus(parts: BusParts): Promise<BusFront & AsyncDisposab
         reload,
         clock,
         logger,
+        backupDirectory: BACKUP_DIRECTORY,
         effects: createFileEffects(),
       });
       waiting = editor;
