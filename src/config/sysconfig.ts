@@ -1,5 +1,6 @@
 /**
- * /etc/sysconfig/docker: read as systemd reads it, edited so that nothing else in it moves, and its traps told.
+ * /etc/sysconfig/docker: read as systemd reads it, and its traps told; sysconfig-editing.ts edits it so that nothing else
+ * in it moves.
  *
  * Four programs read such a file, each by a grammar of its own: systemd (EnvironmentFile=, the one that counts for the
  * daemon), YaST's ini agent, fillup at each package update, and a shell that sources it. What is written here means
@@ -14,12 +15,8 @@ import { findProblems, type TrapOptions } from './sysconfig/traps.ts';
 import type { SysconfigProblem } from './sysconfig/problems.ts';
 
 export { isVariableName, type SysconfigVariable } from './sysconfig/document.ts';
-export { editSysconfig } from './sysconfig/edit.ts';
 export type { TrapOptions } from './sysconfig/traps.ts';
-export { mergeTemplate } from './sysconfig/merge.ts';
-export { runSysconfigMerge } from './sysconfig/merge-command.ts';
-export { HOST_EFFECTS, replaceFile, type FileEffects } from './sysconfig/replace-file.ts';
-export { formatProblem, type SysconfigCode } from './sysconfig/problems.ts';
+export type { SysconfigCode } from './sysconfig/problems.ts';
 export { joinWords, splitWords } from './sysconfig/words.ts';
 
 export interface Sysconfig {

@@ -14,7 +14,7 @@ import { KeyedLock } from '../base/keyed-lock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Config, ConfigProblem } from '../config/config.ts';
 import { proposedFiles } from '../config/files.ts';
-import { editSysconfig, replaceFile, type FileEffects } from '../config/sysconfig.ts';
+import { editSysconfig, replaceFile, type FileEffects } from '../config/sysconfig-editing.ts';
 import { validateConfig } from '../config/validate.ts';
 import type {
   ConfigBackup,
@@ -28,7 +28,7 @@ import type {
   SetConfigResult,
 } from '../dbus/config-port.ts';
 import { BusError, engineErrorName, namedError } from '../dbus/errors.ts';
-import { BACKUP_DIRECTORY, BackupStore, digestOf, type Backup } from './config-editor/backups.ts';
+import { BackupStore, digestOf, type Backup } from './config-editor/backups.ts';
 import { effectiveOptions, keysOf } from './config-editor/describe.ts';
 import { formatOptions, parseOptions } from './config-editor/flag-text.ts';
 import { changedKeys, filesOf, lookAt, type Look } from './config-editor/look.ts';
@@ -45,7 +45,7 @@ export interface ConfigEditorOptions {
   readonly reload: () => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly backupDirectory?: string;
+  readonly backupDirectory: string;
   readonly effects?: FileEffects;
 }
 
@@ -63,7 +63,7 @@ export class ConfigEditor implements ConfigPort, Disposable {
   /** Looks at the files, and takes up a change that waits for Confirm since before the daemon started. */
   constructor(options: ConfigEditorOptions) {
     this.#options = options;
-    this.#store = new BackupStore(options.backupDirectory ?? BACKUP_DIRECTORY);
+    this.#store = new BackupStore(options.backupDirectory);
     this.#look = lookAt(this.#options.running());
     this.#watch = watchConfigFiles(options.running(), options.clock, () => this.refresh());
     this.#armPending();

@@ -7,16 +7,15 @@ import { createLinuxKernel, SystemClock } from './compose/ground.ts';
 import { live } from './life.ts';
 import { levelOf, openLog } from './log.ts';
 import { createNotifier } from './notify.ts';
-import { rollBackUnconfirmed } from './config-editor/restore.ts';
 import { tellWaiting } from './refusal.ts';
-import { configureStart } from './unconfirmed.ts';
+import { BACKUP_DIRECTORY, configureStart, undoUnconfirmed } from './unconfirmed.ts';
 import { feedWatchdog } from './watchdog.ts';
 
 /** Runs the daemon until it is told to end; returns the exit code. */
 export async function runDaemon(argv: readonly string[]): Promise<number> {
   const version = engineVersion();
   const clock = new SystemClock();
-  const { configured, notes } = configureStart({ argv, environment: process.env, version }, wallMs(clock));
+  const { configured, notes } = await configureStart({ argv, environment: process.env, version }, wallMs(clock));
   if ('exitCode' in configured) {
     process.stdout.write(configured.stdout);
     process.stderr.write(configured.stderr);
@@ -45,7 +44,7 @@ interface Beginning {
 async function serve(config: Config, { version, clock, notes }: Beginning): Promise<number> {
   const kernel = createLinuxKernel();
   const format = config.get('log-format') === 'json' ? 'json' : 'text';
-  using log = openLog({ level: levelOf(config), format, env: process.env, kernel, clock });
+  using log = await openLog({ level: levelOf(config), format, env: process.env, kernel, clock });
   const { logger, control: logControl } = log;
   // Whatever escapes is a fault of ours: say it, keep the containers' keeper alive.
   process.on('unhandledRejection', (reason) => {
@@ -59,7 +58,7 @@ async function serve(config: Config, { version, clock, notes }: Beginning): Prom
   const exitCode = await live({ config, version, kernel, clock, logger, logControl, inherited, notifier });
   if (exitCode !== 0 && notifier.active) {
     // A change that the service does not live with shall not meet it again.
-    const undone = rollBackUnconfirmed({ nowMs: wallMs(clock), evenIfEarly: true });
+    const undone = await undoUnconfirmed({ nowMs: wallMs(clock), evenIfEarly: true, directory: BACKUP_DIRECTORY });
     if (undone !== null) logger.warn(undone);
   }
   return exitCode;

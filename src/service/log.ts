@@ -7,7 +7,7 @@ import { InvalidArgumentError } from '../base/errors.ts';
 import type { LogFields, Logger } from '../base/logger.ts';
 import type { Config } from '../config/config.ts';
 import type { Kernel } from '../engine/kernel/kernel.ts';
-import { consoleWriter } from './log/console.ts';
+import { openConsole } from './log/console.ts';
 import { isJournalStream, JournalWriter } from './log/journal.ts';
 import type { LineWriter, Severity } from './log/line-writer.ts';
 
@@ -48,17 +48,18 @@ export interface Log extends Disposable {
 }
 
 /** Opens the log. `env` tells whether stderr leads to the journal. */
-export function openLog(options: {
+export async function openLog(options: {
   readonly level: LogLevel;
   readonly format: 'text' | 'json';
   readonly env: NodeJS.ProcessEnv;
   readonly kernel: Pick<Kernel, 'sockets'>;
   readonly clock: Clock;
-}): Log {
+}): Promise<Log> {
+  const console = await openConsole(options.format, options.clock);
   const writers: Partial<Record<LogTarget, LineWriter>> = {};
   const open: Readonly<Record<LogTarget, () => LineWriter>> = {
     journal: () => new JournalWriter(options.kernel, options.clock),
-    console: () => consoleWriter(options.format, options.clock),
+    console: () => console,
     null: () => ({ write: () => undefined }),
   };
   const writerOf = (target: LogTarget): LineWriter => (writers[target] ??= open[target]());

@@ -10,7 +10,7 @@ if (import.meta.filename.endsWith('.ts')) {
 }
 const [verb, ...words] = process.argv.slice(2);
 if (verb === 'sysconfig') {
-  const { runSysconfigMerge } = await import('../config/sysconfig.ts');
+  const { runSysconfigMerge } = await import('../config/sysconfig-editing.ts');
   const { createFileEffects } = await import('./compose/file-effects.ts');
   process.exitCode = runSysconfigMerge(words, { effects: createFileEffects() });
 } else {

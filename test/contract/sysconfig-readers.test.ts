@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { editSysconfig, parseSysconfig } from '../../src/config/sysconfig.ts';
+import { parseSysconfig } from '../../src/config/sysconfig.ts';
+import { editSysconfig } from '../../src/config/sysconfig-editing.ts';
 import { readAsShell } from '../../src/config/sysconfig/readers.ts';
 import { ENVIRONMENT_FILE_CASES, WORDS_CASES } from '../support/sysconfig-cases.ts';
 

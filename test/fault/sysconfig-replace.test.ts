@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LinuxFiles } from '../../src/engine/kernel/linux/files.ts';
 import { createFileEffects } from '../../src/service/compose/file-effects.ts';
-import { HOST_EFFECTS, replaceFile, runSysconfigMerge, type FileEffects } from '../../src/config/sysconfig.ts';
+import { HOST_EFFECTS, replaceFile, runSysconfigMerge, type FileEffects } from '../../src/config/sysconfig-editing.ts';
 
 let directory = '';
 let path = '';

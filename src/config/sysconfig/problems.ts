@@ -36,9 +36,3 @@ export interface SysconfigProblem {
   /** What to do about it. */
   readonly cure: string;
 }
-
-/** `/etc/sysconfig/docker:7: DOCKER_OPTS: … Cure: …` */
-export function formatProblem(path: string, problem: SysconfigProblem): string {
-  const subject = problem.key === '' ? '' : `${problem.key}: `;
-  return `${path}:${String(problem.line)}: ${subject}${problem.text}. ${problem.cure}.`;
-}

@@ -1,4 +1,4 @@
-import { HOST_EFFECTS, type FileEffects } from '../../config/sysconfig.ts';
+import { HOST_EFFECTS, type FileEffects } from '../../config/sysconfig-editing.ts';
 import { LinuxFiles } from '../../engine/kernel/linux/files.ts';
 
 /** The disk of this host with what Node lacks: extended attributes (access lists, security labels). */

@@ -10,9 +10,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoCodeOf } from '../../base/errors.ts';
-import { replaceFile } from '../../config/sysconfig.ts';
-
-export const BACKUP_DIRECTORY = '/var/lib/moored/config-backups';
+import { replaceFile } from '../../config/sysconfig-editing.ts';
 
 export interface Backup {
   readonly checkpoint: string;

@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { errnoCodeOf } from '../../base/errors.ts';
-import { replaceFile, type FileEffects } from '../../config/sysconfig.ts';
-import { BackupStore, BACKUP_DIRECTORY, digestOf, type Backup } from './backups.ts';
+import { replaceFile, type FileEffects } from '../../config/sysconfig-editing.ts';
+import { BackupStore, digestOf, type Backup } from './backups.ts';
 
 export interface RestoreOptions {
   readonly nowMs: number;
@@ -29,7 +29,7 @@ export interface RollBackOptions {
   readonly nowMs: number;
   /** Also a change whose time has not come: the daemon does not start with it. */
   readonly evenIfEarly?: boolean;
-  readonly directory?: string;
+  readonly directory: string;
 }
 
 /**
@@ -37,11 +37,7 @@ export interface RollBackOptions {
  * because the daemon did not survive it, goes back now. Returns what to tell the log; null when there was nothing to do.
  * Never throws: a start must not fail for it.
  */
-export function rollBackUnconfirmed({
-  nowMs,
-  evenIfEarly,
-  directory = BACKUP_DIRECTORY,
-}: RollBackOptions): string | null {
+export function rollBackUnconfirmed({ nowMs, evenIfEarly, directory }: RollBackOptions): string | null {
   try {
     const store = new BackupStore(directory);
     const pending = store.pending();

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig, type Config } from '../../../src/config/config.ts';
 import { diffConfig } from '../../../src/config/diff.ts';
-import { HOST_EFFECTS, type FileEffects } from '../../../src/config/sysconfig.ts';
+import { HOST_EFFECTS, type FileEffects } from '../../../src/config/sysconfig-editing.ts';
 import type { ConfigFilesChange, SetConfigOptions } from '../../../src/dbus/config-port.ts';
 import { variant } from '../../../src/dbus/exported.ts';
 import { ConfigEditor } from '../../../src/service/config-editor.ts';
@@ -540,19 +540,19 @@ describe('a change that goes back', () => {
     const sources = { argv: load().sources.argv, environment: { NOTIFY_SOCKET: '/run/x' }, version: '1' };
     await editor.set(keyed({ DOCKER_DEBUG: 'yes' }), '', GOES_BACK);
     editor[Symbol.dispose]();
-    expect(configureStart(sources, nowMs, backups).notes).toEqual([]);
+    expect((await configureStart(sources, nowMs, backups)).notes).toEqual([]);
     // It was fine when it was made; an update of the daemon knows the option no more, say.
     const unfit = { ...sources, argv: [...sources.argv, '--debug'] };
     writeFileSync(join(directory, 'daemon.json'), '{"debug": true}');
-    const asked = configureStart({ ...unfit, argv: [...unfit.argv, '--validate'] }, nowMs, backups);
+    const asked = await configureStart({ ...unfit, argv: [...unfit.argv, '--validate'] }, nowMs, backups);
     expect([asked.notes, text()]).toEqual([[], DEBUGGING]);
-    configureStart({ ...unfit, environment: {} }, nowMs, backups);
+    await configureStart({ ...unfit, environment: {} }, nowMs, backups);
     expect(text()).toBe(DEBUGGING);
-    const { notes, configured } = configureStart(unfit, nowMs, backups);
+    const { notes, configured } = await configureStart(unfit, nowMs, backups);
     expect(notes).toEqual([`nobody confirmed the last change of ${file}: the file is as it was before`]);
     expect([text(), 'exitCode' in configured]).toEqual([SYSCONFIG, true]);
     writeFileSync(join(directory, 'daemon.json'), '{}');
-    expect(configureStart(unfit, nowMs + 1_000_000, backups)).toMatchObject({
+    expect(await configureStart(unfit, nowMs + 1_000_000, backups)).toMatchObject({
       notes: [],
       configured: { validateOnly: false },
     });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { editSysconfig, parseSysconfig } from '../../../../src/config/sysconfig.ts';
+import { parseSysconfig } from '../../../../src/config/sysconfig.ts';
+import { editSysconfig } from '../../../../src/config/sysconfig-editing.ts';
 import { readAsFillup, readAsShell, readAsYast } from '../../../../src/config/sysconfig/readers.ts';
 
 const edit = (text: string, changes: Readonly<Record<string, string | null>>): string =>

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { mergeTemplate, parseSysconfig } from '../../../../src/config/sysconfig.ts';
+import { parseSysconfig } from '../../../../src/config/sysconfig.ts';
+import { mergeTemplate } from '../../../../src/config/sysconfig-editing.ts';
 
 const TEMPLATE = `## Path: System/Management
 ## Description: The Docker daemon

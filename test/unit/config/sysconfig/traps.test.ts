@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatProblem, parseSysconfig, type SysconfigCode } from '../../../../src/config/sysconfig.ts';
+import { parseSysconfig, type SysconfigCode } from '../../../../src/config/sysconfig.ts';
 
 const knownKeys = ['DOCKER_OPTS', 'DOCKER_IPTABLES', 'A', 'B'];
 const wordKeys = ['DOCKER_OPTS'];
@@ -157,7 +157,10 @@ const TRAPS: readonly (readonly [SysconfigCode, string, string, 'error' | 'warni
 describe('the traps of sysconfig files', () => {
   it.each(TRAPS)('%s: %j', (code, text, told, severity) => {
     const problems = problemsOf(text);
-    expect(problems.map((problem) => formatProblem('f', problem))).toEqual([`f:${told}`]);
+    const linesOf = problems.map(({ line, key, text: what, cure }) =>
+      [line, ...(key === '' ? [] : [key]), `${what}. ${cure}.`].join(': '),
+    );
+    expect(linesOf).toEqual([told]);
     expect(problems).toMatchObject([{ code, severity }]);
   });
 
