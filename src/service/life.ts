@@ -12,10 +12,10 @@ import type { Kernel } from '../engine/kernel/kernel.ts';
 import type { InheritedSocket } from './activation.ts';
 import { keepAutostartFlag } from './autostart.ts';
 import { compose, type Daemon } from './compose.ts';
-import type { BusParts, openBus } from './compose/bus.ts';
+import { openBus } from './compose/bus.ts';
 import { parseHosts, planListening, type ListenPlan } from './hosts.ts';
 import { exitWhenIdle } from './idle.ts';
-import { listenOnAll } from './listening.ts';
+import { checkSocketGroup, listenOnAll } from './listening.ts';
 import { LiveConfig } from './live-config.ts';
 import type { LogControl } from './log.ts';
 import type { Notifier } from './notify.ts';
@@ -92,10 +92,12 @@ interface Plan {
 }
 
 /** What is wrong with the wish to listen is found before anything is recovered. */
-async function planFor({ config, inherited }: Surroundings): Promise<Plan> {
+async function planFor({ config, inherited, kernel }: Surroundings): Promise<Plan> {
   const tls = await loadTlsIdentity(config);
   try {
-    return { listen: planListening(parseHosts(config.get('host'), { tls: tls !== null }), inherited), tls };
+    const listen = planListening(parseHosts(config.get('host'), { tls: tls !== null }), inherited);
+    await checkSocketGroup(listen, { group: config.get('group'), kernel });
+    return { listen, tls };
   } catch (error) {
     throw new InvalidArgumentError(`failed to load listeners: ${messageOf(error)}`, { cause: error });
   }
@@ -140,8 +142,9 @@ async function work(
   facts.listensOn(await listenOnAll(daemon.api, listening));
   using _status = followStatus({ events, clock, notifier, counts: () => daemon.containers.counts() });
   const address = process.env['DBUS_SYSTEM_BUS_ADDRESS'] ?? null;
-  const parts = { engine: daemon.engine, clock, logger, logControl, version, address, facts, config };
-  await using bus = config.get('dbus') ? await openBusLater(parts) : null;
+  await using bus = config.get('dbus')
+    ? await openBus({ engine: daemon.engine, clock, logger, logControl, version, address, facts, config })
+    : null;
   using _idle = exitWhenIdle({
     clock,
     logger,
@@ -157,14 +160,6 @@ async function work(
   facts.enter('running');
   await signals.ended;
   facts.enter('stopping');
-}
-
-/** Loading the front takes 60 ms of the main thread: who has waited at the socket for this start is answered first. */
-const BUS_PAUSE_MS = 30;
-
-async function openBusLater(parts: BusParts): Promise<Awaited<ReturnType<typeof openBus>>> {
-  await parts.clock.sleep(BUS_PAUSE_MS);
-  return (await import('./compose/bus.ts')).openBus(parts);
 }
 
 /** Only for the engine that boots with the host: one that was started by hand has no part in the next boot. */

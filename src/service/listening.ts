@@ -48,6 +48,15 @@ export async function listenOnAll(api: ApiServer, options: ListeningOptions): Pr
   }
 }
 
+/** InvalidArgumentError when a group that was named for sockets is not there: before anything is touched for them. */
+export async function checkSocketGroup(
+  plan: ListenPlan,
+  { group, kernel }: Pick<ListeningOptions, 'group' | 'kernel'>,
+): Promise<void> {
+  const isWanted = plan.addresses.some(({ kind }) => kind === 'unix');
+  if (isWanted && group !== '' && group !== DEFAULT_GROUP) await groupId(group, kernel);
+}
+
 /** As dockerd: a host without the group `docker` gets root's socket and a warning; a group that was named must be there. */
 async function socketGroup(path: string, { group, kernel, logger }: ListeningOptions): Promise<number | null> {
   if (group === '') return null;

@@ -10,7 +10,7 @@ export function takePidFile(path: string): Disposable {
   const other = readPid(path);
   if (other !== null && other !== process.pid && isAlive(other)) {
     throw new UnavailableError(
-      `failed to start daemon, ensure docker is not running or delete ${path}: process with PID ${String(other)} is still running`,
+      `ensure docker is not running or delete ${path}: process with PID ${String(other)} is still running`,
     );
   }
   mkdirSync(dirname(path), { recursive: true });

@@ -35,6 +35,15 @@ describe.skipIf(obstacle !== null)(`a refused start${obstacle === null ? '' : ` 
     );
   });
 
+  it('tells the client that the group of another socket is not there', async () => {
+    await rig.ok('systemctl stop docker docker.socket; systemctl start docker.socket');
+    await options('-G nobodys -H unix:///run/other.sock');
+    const refused = await rig.run('docker ps');
+    expect(refused.stderr).toBe(
+      'Error response from daemon: failed to start daemon: failed to load listeners: group nobodys not found\n',
+    );
+  });
+
   it('serves the next client once the file is mended', async () => {
     await options('');
     await rig.until('docker ps', 'an engine');
