@@ -2,45 +2,34 @@
 import type { DatagramSocket, Fd } from '../kernel.ts';
 import koffi from 'koffi';
 import type { Pointer } from './libc.ts';
-import { asFd, check, closeQuietly, libc, withFd } from './libc.ts';
+import { check, closeQuietly, libc, withFd } from './libc.ts';
 import { memoryFile } from './memory-file.ts';
+import { openUnixSocket, sendmsg, SOL_SOCKET, unixAddress, writeRights } from './unix-socket.ts';
 
-const socket = libc.bind<(domain: number, type: number, protocol: number) => number>(
-  'int socket(int domain, int type, int protocol)',
-);
 const setsockopt = libc.bind<(fd: number, level: number, name: number, value: Pointer, length: number) => number>(
   'int setsockopt(int fd, int level, int name, void *value, uint32_t length)',
 );
 const sendto = libc.bind<
   (fd: number, bytes: Pointer, length: number, flags: number, address: Pointer, addressLength: number) => number
 >('int64_t sendto(int fd, void *bytes, size_t length, int flags, void *address, uint32_t addressLength)');
-const sendmsg = libc.bind<(fd: number, message: Pointer, flags: number) => number>(
-  'int64_t sendmsg(int fd, void *message, int flags)',
-);
 const fcntl = libc.bind<(fd: number, command: number, argument: number) => number>(
   'int fcntl(int fd, int command, long argument)',
 );
 
-const AF_UNIX = 1;
-/** SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK */
-const DATAGRAM = 2 | 0o2000000 | 0o4000;
-const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 /** What libsystemd asks for as well: a burst of lines fits, and messages up to this size go without a file. */
 const SEND_BUFFER_BYTES = 8 * 1024 * 1024;
 /** MSG_DONTWAIT | MSG_NOSIGNAL */
 const AT_ONCE = 0x40 | 0x4000;
-const SCM_RIGHTS = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const F_ADD_SEALS = 1033;
 /** F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE: journald reads nothing that could change meanwhile. */
 const ALL_SEALS = 0xf;
-const MAX_ADDRESS_BYTES = 108;
 
 /** A close-on-exec datagram socket; see {@link DatagramSocket}. */
 export function openDatagrams(): DatagramSocket {
-  const fd = asFd(check(socket(AF_UNIX, DATAGRAM, 0), 'socket'));
+  const fd = openUnixSocket('datagram');
   const size = Buffer.alloc(4);
   size.writeUInt32LE(SEND_BUFFER_BYTES);
   // The system's limit may cut it down: larger messages then take the way of a file.
@@ -48,7 +37,7 @@ export function openDatagrams(): DatagramSocket {
   let open = true;
   return {
     send(address, payload) {
-      const to = socketAddress(address);
+      const to = destination(address, 'sendto');
       check(sendto(fd, payload, payload.length, AT_ONCE, to, to.length), 'sendto', address);
     },
     sendAsFile(address, payload) {
@@ -69,30 +58,20 @@ export function closeOnExec(fd: Fd): void {
   check(fcntl(fd, F_SETFD, FD_CLOEXEC), 'fcntl');
 }
 
-/** struct sockaddr_un: family (2 bytes), path; `@` at its start stands for the NUL of an abstract name. */
-function socketAddress(text: string): Buffer {
-  const isAbstract = text.startsWith('@');
-  const name = Buffer.from(isAbstract ? text.slice(1) : text);
-  const address = Buffer.alloc(2 + (isAbstract ? 1 : 0) + name.length + (isAbstract ? 0 : 1));
-  if (address.length - 2 > MAX_ADDRESS_BYTES) return address.subarray(0, 2 + MAX_ADDRESS_BYTES);
-  address.writeUInt16LE(AF_UNIX, 0);
-  name.copy(address, isAbstract ? 3 : 2);
-  return address;
+/** `@` at the start stands for the NUL of an abstract name. */
+function destination(text: string, operation: string): Buffer {
+  return unixAddress(text.replace(/^@/, '\0'), operation);
 }
 
 /**
  * struct msghdr with an empty payload and one descriptor.
  *
  *     0 name *   8 name length   16 iov *   24 iov length   32 control *   40 control length   48 flags
- *     control: 0 length (20)   8 level   12 type   16 descriptor, padded to 24
  */
 function sendDescriptor(fd: number, address: string, passed: number): void {
-  const to = socketAddress(address);
+  const to = destination(address, 'sendmsg');
   const control = Buffer.alloc(24);
-  control.writeBigUInt64LE(20n, 0);
-  control.writeUInt32LE(SOL_SOCKET, 8);
-  control.writeUInt32LE(SCM_RIGHTS, 12);
-  control.writeInt32LE(passed, 16);
+  writeRights(control, 0, [passed]);
   const message = Buffer.alloc(56);
   message.writeBigUInt64LE(koffi.address(to), 0);
   message.writeUInt32LE(to.length, 8);

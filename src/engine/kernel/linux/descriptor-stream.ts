@@ -3,34 +3,21 @@
  *
  *   struct msghdr, 56 bytes:  name 8 | namelen 4 + pad 4 | iov 8 | iovlen 8 | control 8 | controllen 8 | flags 4 + pad 4
  *   struct iovec, 16 bytes:   base 8 | length 8
- *   struct cmsghdr, 16 bytes: length 8 | level 4 | type 4, followed by the descriptors, 4 bytes each
+ *   control data:             see writeRights
  */
 import koffi from 'koffi';
 import { KernelError } from '../kernel.ts';
 import type { DescriptorReceiver, DescriptorStream } from '../descriptors.ts';
 import type { Pointer } from './libc.ts';
-import { check, closeQuietly, errnoError, errnoName, lastErrno, libc } from './libc.ts';
+import { closeQuietly, errnoError, errnoName, lastErrno, libc } from './libc.ts';
 import type { ReadyWatch } from './readiness.ts';
 import { watchReady } from './readiness.ts';
+import { connectUnixSocket, openUnixSocket, SCM_RIGHTS, sendmsg, SOL_SOCKET, writeRights } from './unix-socket.ts';
 
-const socket = libc.bind<(domain: number, type: number, protocol: number) => number>(
-  'int socket(int domain, int type, int protocol)',
-);
-const connect = libc.bind<(fd: number, address: Pointer, length: number) => number>(
-  'int connect(int fd, void *address, uint32_t length)',
-);
-const sendmsg = libc.bind<(fd: number, header: Pointer, flags: number) => number>(
-  'long sendmsg(int fd, void *header, int flags)',
-);
 const recvmsg = libc.bind<(fd: number, header: Pointer, flags: number) => number>(
   'long recvmsg(int fd, void *header, int flags)',
 );
 
-const AF_UNIX = 1;
-/** SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK */
-const STREAM = 1 | 0o2000000 | 0o4000;
-const SOL_SOCKET = 1;
-const SCM_RIGHTS = 1;
 /** The kernel's own limit (SCM_MAX_FD). */
 const MAX_FDS = 253;
 /** MSG_DONTWAIT | MSG_CMSG_CLOEXEC */
@@ -48,14 +35,9 @@ const MAX_IOVECS = 32;
 
 /** Connects to a path, or to a NUL and an abstract name. */
 export function connectStream(address: string): DescriptorStream {
-  const name = Buffer.from(address);
-  // struct sockaddr_un: family 2 bytes, path; a path ends with a NUL, an abstract name with its length.
-  const bytes = Buffer.concat([Buffer.from([AF_UNIX, 0]), name, Buffer.alloc(name[0] === 0 ? 0 : 1)]);
-  if (bytes.length > 110) throw new KernelError('connect', 'ENAMETOOLONG', address);
-  const fd = check(socket(AF_UNIX, STREAM, 0), 'socket');
+  const fd = openUnixSocket('stream');
   try {
-    // Decided at once for a unix socket; EAGAIN: the listener's backlog is full.
-    check(connect(fd, bytes, bytes.length), 'connect', address.replace('\0', '@'));
+    connectUnixSocket(fd, address);
   } catch (error) {
     closeQuietly(fd);
     throw error;
@@ -226,14 +208,7 @@ function sendBatch(fd: number, queue: readonly Queued[], count: number): number 
     outgoing.writeBigUInt64LE(BigInt(bytes.length), VECTORS_AT + 16 * index + 8);
   }
   const fds = queue[0]?.fds ?? [];
-  const controlLength = fds.length === 0 ? 0 : 16 + ((4 * fds.length + 7) & ~7);
-  layOutHeader(outgoing, count, controlLength);
-  if (fds.length > 0) {
-    outgoing.writeBigUInt64LE(BigInt(16 + 4 * fds.length), CONTROL_AT);
-    outgoing.writeInt32LE(SOL_SOCKET, CONTROL_AT + 8);
-    outgoing.writeInt32LE(SCM_RIGHTS, CONTROL_AT + 12);
-    fds.forEach((descriptor, index) => outgoing.writeInt32LE(descriptor, CONTROL_AT + 16 + 4 * index));
-  }
+  layOutHeader(outgoing, count, fds.length === 0 ? 0 : writeRights(outgoing, CONTROL_AT, fds));
   return sendmsg(fd, outgoing, SEND_FLAGS);
 }
 

@@ -9,12 +9,12 @@ import { connectStream } from './descriptor-stream.ts';
 import type { Pointer } from './libc.ts';
 import { check, closeQuietly, libc, viaNode } from './libc.ts';
 import { makePipe } from './pipes.ts';
+import { AF_UNIX } from './unix-socket.ts';
 
 const socketpair = libc.bind<(domain: number, type: number, protocol: number, fds: Pointer) => number>(
   'int socketpair(int domain, int type, int protocol, void *fds)',
 );
 
-const AF_UNIX = 1;
 /** SOCK_STREAM | SOCK_CLOEXEC */
 const STREAM = 1 | 0o2000000;
 

@@ -13,19 +13,7 @@ export interface Watch extends Disposable {
  * open file description into non-blocking mode, as libuv does for all it polls.
  */
 export function watchReadable(fd: number, onReadable: () => void): Watch {
-  let handle: ReturnType<typeof koffi.node.poll> | null;
-  try {
-    handle = koffi.node.poll(fd, { readable: true }, onReadable);
-  } catch (error) {
-    throw errnoError('epoll_ctl', lastErrno(), null, error instanceof Error ? error.message : String(error));
-  }
-  return {
-    unref: () => handle?.unref(),
-    [Symbol.dispose]: () => {
-      handle?.close();
-      handle = null;
-    },
-  };
+  return startPolling(fd, onReadable);
 }
 
 /** What a descriptor is ready for. */
@@ -41,17 +29,24 @@ export interface ReadyWatch extends Disposable {
 
 /** Calls `onReady` as {@link watchReadable} does, and also when `fd` takes bytes, while that is wanted. */
 export function watchReady(fd: number, onReady: (ready: Ready) => void): ReadyWatch {
-  let handle: ReturnType<typeof koffi.node.poll> | null;
   // koffi passes a status first, which its types do not tell; it is not 0 for a descriptor in error, which reading tells.
-  const callback = ((status: number, events: Ready | undefined): void => {
+  const callback = (status: number, events: Ready | undefined): void => {
     onReady(status === 0 && events !== undefined ? events : { readable: true, writable: false });
-  }) as unknown as (event: unknown) => void;
+  };
+  return startPolling(fd, callback as unknown as PollCallback);
+}
+
+type PollCallback = (event: unknown) => void;
+
+function startPolling(fd: number, callback: PollCallback): Watch & ReadyWatch {
+  let handle: ReturnType<typeof koffi.node.poll> | null;
   try {
     handle = koffi.node.poll(fd, { readable: true }, callback);
   } catch (error) {
     throw errnoError('epoll_ctl', lastErrno(), null, error instanceof Error ? error.message : String(error));
   }
   return {
+    unref: () => handle?.unref(),
     wantWritable: (wanted) => handle?.start({ readable: true, writable: wanted }, callback),
     [Symbol.dispose]: () => {
       handle?.close();

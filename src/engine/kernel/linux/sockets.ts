@@ -9,21 +9,12 @@ import { closeOnExec, openDatagrams } from './datagrams.ts';
 import type { Pointer } from './libc.ts';
 import { check, closeQuietly, errnoError, libc, viaNode } from './libc.ts';
 import { makePipe } from './pipes.ts';
+import { connectUnixSocket, openUnixSocket, SOL_SOCKET } from './unix-socket.ts';
 
-const socket = libc.bind<(domain: number, type: number, protocol: number) => number>(
-  'int socket(int domain, int type, int protocol)',
-);
-const connect = libc.bind<(fd: number, address: Pointer, length: number) => number>(
-  'int connect(int fd, void *address, uint32_t length)',
-);
 const getsockopt = libc.bind<(fd: number, level: number, name: number, value: Pointer, length: Pointer) => number>(
   'int getsockopt(int fd, int level, int name, void *value, void *length)',
 );
 
-const AF_UNIX = 1;
-/** SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK */
-const SEQPACKET = 5 | 0o2000000 | 0o4000;
-const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 /** sun_path less its NUL. */
 const MAX_PATH_BYTES = 107;
@@ -35,13 +26,9 @@ export function createSocketCalls(): SocketCalls {
 }
 
 async function connectSeqpacket(path: string): Promise<Duplex> {
-  const fd = check(socket(AF_UNIX, SEQPACKET, 0), 'socket');
+  const fd = openUnixSocket('seqpacket');
   try {
-    // Connecting a unix socket is decided at once: EAGAIN means that its backlog is full.
-    withShortPath(path, (short) => {
-      const address = unixAddress(short);
-      check(connect(fd, address, address.length), 'connect', path);
-    });
+    withShortPath(path, (short) => connectUnixSocket(fd, short, path));
     return adoptSocket(fd);
   } catch (error) {
     closeQuietly(fd);
@@ -62,15 +49,6 @@ function withShortPath(path: string, job: (short: string) => void): void {
   } finally {
     closeSync(directory);
   }
-}
-
-/** struct sockaddr_un: family (2 bytes), path, NUL. */
-function unixAddress(path: string): Buffer {
-  const bytes = Buffer.from(path);
-  const address = Buffer.alloc(2 + bytes.length + 1);
-  address.writeUInt16LE(AF_UNIX, 0);
-  bytes.copy(address, 2);
-  return address;
 }
 
 /** Node's pipe handle, the part of it that is needed here. */
