@@ -32,7 +32,7 @@ export function isHidden(path: string): boolean {
 /** The interface that an object at the path has, whether there is one or not; null where there can be none. */
 export function nounAt(path: string): NounInterface | null {
   const [, folder = '', , subfolder, exec, ...rest] = belowRoot(path).split('/');
-  if (subfolder === undefined) return NOUNS[folder] ?? null;
+  if (subfolder === undefined) return Object.hasOwn(NOUNS, folder) ? (NOUNS[folder] ?? null) : null;
   return folder === 'container' && subfolder === 'exec' && exec !== undefined && rest.length === 0 ? 'Exec' : null;
 }
 

@@ -53,6 +53,12 @@ describe.skipIf(obstacle !== null)(`who sees what${obstacle === null ? '' : ` (s
     expect(await asUser('--list', 'tree', SERVICE)).not.toContain('secret');
   });
 
+  it('knows no objects in a folder that has the name of a member of every object', async () => {
+    const nowhere = `${ROOT}/constructor/x`;
+    expect(await refusal(call(nowhere, 'org.freedesktop.DBus.Introspectable', 'Introspect'))).toMatch(/Access denied/);
+    expect(front.log.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
   it.each([
     ['properties', [PROPERTIES, 'GetAll', 's', VOLUME]],
     ['a property that is none', [PROPERTIES, 'Get', 'ss', VOLUME, 'Bogus']],
