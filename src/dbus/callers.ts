@@ -1,17 +1,22 @@
 /** Who calls: uid by unique name, asked of the bus once and forgotten when the name leaves. */
 import type { BusConnection } from './connection.ts';
 import { BusError, standardErrorName } from './errors.ts';
-import type { Variant } from './exported.ts';
+import type { Peer, Variant } from './exported.ts';
 
 /** One peer on the bus. */
-export class Caller {
+export class Caller implements Peer {
   readonly name: string;
   readonly uid: Promise<number>;
   readonly #calls = new Set<AbortController>();
+  #isHere = true;
 
   constructor(name: string, uid: Promise<number>) {
     this.name = name;
     this.uid = uid;
+  }
+
+  get isHere(): boolean {
+    return this.#isHere;
   }
 
   get callCount(): number {
@@ -29,7 +34,9 @@ export class Caller {
     this.#calls.delete(call);
   }
 
-  abort(reason: Error): void {
+  /** It has left, or the bus has: nobody waits for its calls any more. */
+  leave(reason: Error): void {
+    this.#isHere = false;
     for (const call of this.#calls) call.abort(reason);
   }
 }
@@ -54,19 +61,15 @@ export class Callers {
     return caller;
   }
 
-  /** Whether a peer has called and is still there. */
-  has(name: string): boolean {
-    return this.#callers.has(name);
-  }
-
-  /** The peer has left the bus: nobody waits for its calls any more. */
+  /** The peer has left the bus. */
   left(name: string): void {
-    this.#callers.get(name)?.abort(new DOMException('the caller has left the bus', 'AbortError'));
+    this.#callers.get(name)?.leave(new DOMException('the caller has left the bus', 'AbortError'));
     this.#callers.delete(name);
   }
 
-  abortAll(reason: Error): void {
-    for (const caller of this.#callers.values()) caller.abort(reason);
+  /** The bus has gone, or is left: so have all. */
+  allLeft(reason: Error): void {
+    for (const caller of this.#callers.values()) caller.leave(reason);
   }
 
   async #uidOf(name: string): Promise<number> {

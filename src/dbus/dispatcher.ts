@@ -242,7 +242,7 @@ async function authorizedCall(
   if (action !== null && uid !== 0) {
     await ask(action, part.exported.polkitDetails?.(method.name, message.body) ?? {});
   }
-  return { sender: caller.name, uid, member: method.name, signal, authorize: ask };
+  return { caller, uid, member: method.name, signal, authorize: ask };
 }
 
 function bodyOf({ signature, bytes }: WrittenBody): Partial<OutgoingMessage> {

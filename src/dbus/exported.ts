@@ -7,8 +7,8 @@
  *
  * Life of a call: the bus hands in a message; the dispatcher finds path, interface and member, checks the signature
  * against the introspection XML, asks polkit for the action that the XML names (annotation PolkitAction; none: the
- * handler decides; standard methods: visibility.ts), calls the handler, sends the property changes that are due, then the one reply. What a handler throws becomes a
- * D-Bus error by the table in errors.ts.
+ * handler decides; standard methods: visibility.ts), calls the handler, sends the property changes that are due, then the
+ * one reply. What a handler throws becomes a D-Bus error by the table in errors.ts.
  *
  * Life of a change: an engine event arrives (synchronously, before the verb that caused it returns); the room that
  * mirrors that noun calls `tree.changed(path)`; the tree reads the properties anew, compares with what it announced
@@ -19,15 +19,23 @@
  * that a handler returns is sent and then closed by the dispatcher; one that it gets is the handler's to close.
  */
 
+/** Somebody on the bus. */
+export interface Peer {
+  /** The unique bus name. */
+  readonly name: string;
+  /** False once it has left, or the bus has: on a new bus the name is another's. */
+  readonly isHere: boolean;
+}
+
 /** One call under way. */
 export interface Call {
-  /** The caller's unique bus name. */
-  readonly sender: string;
+  /** Who calls; known also when the call is over. */
+  readonly caller: Peer;
   /** The caller's uid as the bus knows it. */
   readonly uid: number;
   /** The method's name. */
   readonly member: string;
-  /** Aborted when the caller leaves the bus, the bus goes away, or the daemon ends. */
+  /** Aborted when the caller leaves the bus, the bus goes away, or the daemon ends, until the call has its reply. */
   readonly signal: AbortSignal;
   /**
    * Asks polkit for one more action than the XML names (`privileged`, a job's cancel …). Throws ForbiddenError, as the
@@ -78,15 +86,15 @@ export interface ObjectTree {
   /** Says that properties at the path may have changed; what did is announced before the next reply. */
   changed(path: string): void;
   /**
-   * Sends a signal of the object's interface; to one peer where a destination is given, that has called and is still
-   * there. Nothing happens when the object has gone; values that cannot be sent are logged.
+   * Sends a signal of the object's interface; to one peer alone where a destination is given. Nothing happens when the
+   * object or that peer has gone; values that cannot be sent are logged.
    */
   emit(
     path: string,
     interfaceName: string,
     signal: string,
     args: readonly unknown[],
-    options?: { readonly destination?: string },
+    options?: { readonly destination?: Peer },
   ): void;
 }
 

@@ -124,11 +124,9 @@ export class JobRegistry implements Jobs {
       this.#options.tree.emit(this.#pathOf(job), interfaceName('Job'), 'ItemProgress', [item, phase, done, total]);
     },
     logged: (job, priority, line) => {
-      const { call } = job.request;
-      // Once the starter has left, another client may get its name from a new bus.
-      if (call.signal.aborted) return;
       const args = [priority, Buffer.from(line)];
-      this.#options.tree.emit(this.#pathOf(job), interfaceName('Job'), 'Log', args, { destination: call.sender });
+      const destination = job.request.call.caller;
+      this.#options.tree.emit(this.#pathOf(job), interfaceName('Job'), 'Log', args, { destination });
     },
     finished: (job, outcome) => {
       const path = this.#pathOf(job);

@@ -58,17 +58,22 @@ export class Session {
     return this.#standing.connection;
   }
 
-  /** Settles after the first attempt, whether there is a bus or not; goes on trying until closed. */
+  /**
+   * Settles after the first attempt, whether there is a bus or not, and soon where it hangs; goes on trying until closed.
+   */
   async start(): Promise<void> {
-    await this.#attempt();
-    this.#loop = this.#keepUp();
+    const attempted = this.#attempt();
+    this.#loop = attempted.then(() => this.#keepUp());
+    const { promise: waitedEnough, resolve } = Promise.withResolvers<void>();
+    using _timer = this.#options.clock.after(START_TIMEOUT_MS, resolve);
+    await Promise.race([attempted, waitedEnough]);
   }
 
   /** Answers calls under way as cancelled and leaves the bus. */
   async close(): Promise<void> {
     this.#closing.abort(namedError('ShuttingDown', 'the engine is shutting down'));
     const standing = this.#standing;
-    standing?.callers.abortAll(namedError('ShuttingDown', 'the engine is shutting down'));
+    standing?.callers.allLeft(namedError('ShuttingDown', 'the engine is shutting down'));
     const { promise: waitedEnough, resolve } = Promise.withResolvers<void>();
     using _timer = this.#options.clock.after(CLOSE_TIMEOUT_MS, resolve);
     await Promise.race([this.#options.dispatcher.settled(), waitedEnough]);
@@ -105,11 +110,7 @@ export class Session {
         return;
       }
       this.#standing = standing;
-      // A signal to one caller (a job's log) is dropped when that one has left: on a new bus its name is another's.
-      tree.connect(({ destination, ...message }) => {
-        if (destination === undefined) standing.connection.send(message);
-        else if (standing.callers.has(destination)) standing.connection.send({ ...message, destination });
-      });
+      tree.connect((message) => void standing.connection.send(message));
       await this.#requestName(standing.connection);
       this.#isOutageTold = false;
     } catch (error) {
@@ -201,7 +202,7 @@ export class Session {
     const standing = this.#standing;
     this.#standing = null;
     this.#options.tree.connect(null);
-    standing?.callers.abortAll(namedError('Cancelled', 'the connection to the bus is lost'));
+    standing?.callers.allLeft(namedError('Cancelled', 'the connection to the bus is lost'));
   }
 
   /**
@@ -220,6 +221,8 @@ export class Session {
   }
 }
 
+/** A bus that works answers in milliseconds; the daemon does not wait for one that hangs. */
+const START_TIMEOUT_MS = 2_000;
 /** Enough for a reply; what takes longer does not heed its signal. */
 const CLOSE_TIMEOUT_MS = 1_000;
 

@@ -6,7 +6,7 @@ import { isObjectPathValid } from 'dbus-next/lib/validators.js';
 import type { Clock } from '../base/clock.ts';
 import { InternalError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import type { ExportedInterface, ExportedObject, ObjectTree } from './exported.ts';
+import type { ExportedInterface, ExportedObject, ObjectTree, Peer } from './exported.ts';
 import { interfaceInfo } from './introspection.ts';
 import { ROOT } from './names.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -106,11 +106,12 @@ export class Tree implements ObjectTree {
     interfaceName: string,
     signal: string,
     args: readonly unknown[],
-    options?: { readonly destination?: string },
+    options?: { readonly destination?: Peer },
   ): void {
     const object = this.#objects.get(path);
-    // It may have gone between what happened and the telling.
-    if (object === undefined) return;
+    const destination = options?.destination;
+    // Either may have gone between what happened and the telling.
+    if (object === undefined || destination?.isHere === false) return;
     const info = object.interfaces.find((candidate) => candidate.info.name === interfaceName)?.info;
     const declared = info?.signals.get(signal);
     if (declared === undefined) throw new InternalError(`there is no signal ${interfaceName}.${signal} at ${path}`);
@@ -123,7 +124,7 @@ export class Tree implements ObjectTree {
       member: signal,
       signature: declared.signature,
       body: args,
-      ...(options?.destination === undefined ? {} : { destination: options.destination }),
+      ...(destination === undefined ? {} : { destination: destination.name }),
     });
   }
 

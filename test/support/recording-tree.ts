@@ -1,4 +1,4 @@
-import type { Call, ExportedObject, ObjectTree } from '../../src/dbus/exported.ts';
+import type { Call, ExportedObject, ObjectTree, Peer } from '../../src/dbus/exported.ts';
 
 /** A signal that a tree sent. */
 export interface SentSignal {
@@ -48,9 +48,10 @@ export class RecordingTree implements ObjectTree {
     interfaceName: string,
     signal: string,
     args: readonly unknown[],
-    options: { readonly destination?: string } = {},
+    options: { readonly destination?: Peer } = {},
   ): void {
-    this.signals.push({ path, interfaceName, signal, args, destination: options.destination ?? null });
+    if (options.destination?.isHere === false) return;
+    this.signals.push({ path, interfaceName, signal, args, destination: options.destination?.name ?? null });
   }
 
   /** All properties of an object's interfaces. */
@@ -85,7 +86,7 @@ export class RecordingTree implements ObjectTree {
 /** A caller that polkit lets do everything, unless `authorize` says otherwise. */
 export function callOf(options: Partial<Call> = {}): Call {
   return {
-    sender: ':1.1',
+    caller: { name: ':1.1', isHere: true },
     uid: 0,
     member: '',
     signal: new AbortController().signal,

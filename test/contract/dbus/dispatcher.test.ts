@@ -40,8 +40,8 @@ describe.skipIf(whyNoBus !== null)(`dispatcher${whyNoBus === null ? '' : ` (skip
     const seen: unknown[] = [];
     front.tree.add(
       volumeObject('web', {
-        Remove: async ({ sender, uid, member }, force) => {
-          seen.push(sender, uid, member, force);
+        Remove: async ({ caller, uid, member }, force) => {
+          seen.push(caller.name, uid, member, force);
           return [];
         },
       }),

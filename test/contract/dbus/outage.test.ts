@@ -1,7 +1,8 @@
 /** What goes wrong around us: no bus, the bus restarted, the name taken, polkit away, asked in vain or restarted. */
 import { openSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { ExportedObject } from '../../../src/dbus/exported.ts';
+import type { BusConnection } from '../../../src/dbus/connection.ts';
+import type { Call, ExportedObject, Peer } from '../../../src/dbus/exported.ts';
 import { interfaceInfo } from '../../../src/dbus/introspection.ts';
 import { CONFIG_PATH, interfaceName, namedPath, SERVICE } from '../../../src/dbus/names.ts';
 import type { BareFront } from '../../support/bus-front.ts';
@@ -93,31 +94,63 @@ describe.skipIf(whyNoBus !== null)(`outages${whyNoBus === null ? '' : ` (skipped
     expect(log.map(({ message }) => message)).toContain('the connection to the system bus is lost; connecting again');
   });
 
-  it('sends a signal for one caller to that one alone, and to nobody when it has left', async () => {
-    const { tree } = await start();
-    const [caller, other] = [await bus.connect(), await bus.connect()];
+  describe('a signal for one caller', () => {
+    const CHANGED = { sender: SERVICE, interface: interfaceName('Config'), member: 'Changed' } as const;
     const heard: string[] = [];
-    for (const [who, client] of Object.entries({ caller, other })) {
-      await client.match({ sender: SERVICE, interface: interfaceName('Config'), member: 'Changed' }, ({ body }) =>
-        heard.push(`${who} ${String(body[1])}`),
-      );
-    }
-    tree.add(configObject());
-    const tell = (revision: string, destination: string): void =>
-      tree.emit(CONFIG_PATH, interfaceName('Config'), 'Changed', [[], revision, false], { destination });
-    tell('never called', other.uniqueName);
-    await caller.call(usage);
-    tell('called', caller.uniqueName);
-    await caller.call(usage);
-    const { uniqueName } = caller;
-    caller.close();
-    await vi.waitFor(async () => {
-      await expect(other.callBus('GetNameOwner', 's', [uniqueName])).rejects.toThrow();
+    const listen = (who: string, client: BusConnection): Promise<AsyncDisposable> =>
+      client.match(CHANGED, ({ body }) => heard.push(`${who} ${String(body[1])}`));
+
+    /** Sends one to whoever has called first. */
+    const startTelling = async (): Promise<(revision: string) => void> => {
+      heard.length = 0;
+      const { tree } = await start();
+      tree.add(configObject());
+      let destination: Peer | null = null;
+      const GetUsage = async ({ caller }: Call) => {
+        destination ??= caller;
+        return [1n, 2];
+      };
+      tree.add(volumeObject('web', { GetUsage }));
+      return (revision) => {
+        if (destination === null) expect.fail('nobody has called');
+        tree.emit(CONFIG_PATH, CHANGED.interface, CHANGED.member, [[], revision, false], { destination });
+      };
+    };
+
+    it('goes to that one alone, and to nobody when it has left', async () => {
+      const tell = await startTelling();
+      const [caller, other] = [await bus.connect(), await bus.connect()];
+      await listen('caller', caller);
+      await listen('other', other);
+      await caller.call(usage);
+      tell('called');
+      await caller.call(usage);
+      const { uniqueName } = caller;
+      caller.close();
+      await vi.waitFor(async () => {
+        await expect(other.callBus('GetNameOwner', 's', [uniqueName])).rejects.toThrow();
+      });
+      await other.call(usage);
+      tell('left');
+      await other.call(usage);
+      expect(heard).toEqual(['caller called']);
     });
-    await other.call(usage);
-    tell('left', uniqueName);
-    await other.call(usage);
-    expect(heard).toEqual(['caller called']);
+
+    it('never goes to another with the same name on a new bus', async () => {
+      const tell = await startTelling();
+      const caller = await bus.connect();
+      await caller.call(usage);
+      await bus.halt();
+      await vi.waitFor(() => expect(() => front?.session.connection).toThrow('no connection'), WAIT);
+      await bus.resume();
+      let namesake = await bus.connect();
+      while (namesake.uniqueName !== caller.uniqueName) namesake = await bus.connect();
+      await listen('namesake', namesake);
+      await vi.waitFor(async () => expect(await namesake.call(usage)).toEqual([1n, 2]), WAIT);
+      tell('secret');
+      await namesake.call(usage);
+      expect(heard).toEqual([]);
+    });
   });
 
   it('waits for its name while another process has it', async () => {

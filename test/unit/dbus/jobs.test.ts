@@ -124,11 +124,11 @@ describe('life of a job', () => {
 
   test('goes on when its starter has left the bus', async () => {
     const { clock, tree, jobs } = setUp();
-    const leaving = new AbortController();
+    const caller = { name: ':1.1', isHere: true };
     const held = heldWork();
-    jobs.start(requestOf({ call: callOf({ uid: 1000, signal: leaving.signal }) }), held.work);
+    jobs.start(requestOf({ call: callOf({ uid: 1000, caller }) }), held.work);
     await clock.advance(0);
-    leaving.abort(new Error('gone'));
+    caller.isHere = false;
     held.progress.log(6, 'nobody hears this');
     held.gate.resolve({});
     await clock.advance(0);
@@ -301,7 +301,7 @@ describe('progress', () => {
   test('logs go to the starter alone, as bytes', async () => {
     const { clock, tree, jobs } = setUp();
     const held = heldWork();
-    jobs.start(requestOf({ call: callOf({ sender: ':1.77' }) }), held.work);
+    jobs.start(requestOf({ call: callOf({ caller: { name: ':1.77', isHere: true } }) }), held.work);
     await clock.advance(0);
     held.progress.log(4, 'layer exists');
     expect(tree.sent('Log')).toEqual([

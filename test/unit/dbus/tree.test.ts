@@ -129,8 +129,14 @@ describe('announcing', () => {
       tree.flush();
     }
     expect(sent).toHaveLength(3);
-    tree.emit(pathOf('job', '1'), interfaceName('Job'), 'Log', [6, Buffer.from('x')], { destination: ':1.5' });
+    const destination = { name: ':1.5', isHere: true };
+    const log = (): void =>
+      tree.emit(pathOf('job', '1'), interfaceName('Job'), 'Log', [6, Buffer.from('x')], { destination });
+    log();
     expect(sent.at(-1)).toMatchObject({ member: 'Log', destination: ':1.5', body: [6, Buffer.from('x')] });
+    destination.isHere = false;
+    log();
+    expect(sent).toHaveLength(4);
     expect(clock.pendingCount).toBe(0);
   });
 
