@@ -65,16 +65,13 @@ export class LiveConfig implements Config {
  */
 export function applicable(running: Config, next: Config, changes: readonly ConfigChange[]): Config {
   const kept = new Set<string>(changes.filter(({ reloadable }) => !reloadable).map(({ flag }) => flag));
-  const before = new Map(running.settings.map((setting) => [setting.option.flag, setting]));
-  const of = (flag: OptionFlag): Config => (kept.has(flag) ? running : next);
-  const settings = next.settings.map((setting) => {
-    const { flag } = setting.option;
-    return kept.has(flag) ? (before.get(flag) ?? setting) : setting;
-  });
+  const before = running.settings.filter(({ option }) => kept.has(option.flag));
+  // By value: a configuration that kept the one before it would in the end keep all of them.
+  const byFlag = new Map([...next.settings, ...before].map((setting) => [setting.option.flag, setting]));
   return Object.freeze({
     ...next,
-    get: <Flag extends OptionFlag>(flag: Flag): ValueOf<Flag> => of(flag).get(flag),
-    originOf: (flag: OptionFlag) => of(flag).originOf(flag),
-    settings: Object.freeze(settings),
+    get: (flag) => byFlag.get(flag)?.value as never,
+    originOf: (flag) => byFlag.get(flag)?.origin as never,
+    settings: Object.freeze([...byFlag.values()]),
   });
 }

@@ -7,6 +7,7 @@ import type { ImageRoom } from '../../engine/images/index.ts';
 import type { LogDriver } from '../../engine/logging/driver.ts';
 import type { Networks } from '../../engine/network/types.ts';
 import type { CgroupHost } from '../../engine/runtime/cgroups.ts';
+import type { RuntimeChoice } from '../../engine/runtime/choice.ts';
 import type { ReloadPart } from '../reload.ts';
 import { changeableOptions } from './containers-room.ts';
 import type { Renewable } from './renewable-registry.ts';
@@ -30,21 +31,29 @@ export function reloadPartsOf(ground: Ground, rooms: ChangeableRooms): readonly 
 
 /** Runtimes, and defaults of new containers. */
 function containersPart(ground: Ground, { containers, runtimes, logDrivers, cgroups }: ChangeableRooms): ReloadPart {
-  const readied = (config: Config): (() => void) => {
-    const choice = chooseFrom(config, ground, cgroups);
-    const options = changeableOptions(config, { cgroups, logDrivers }, choice.defaultName);
+  const change = (
+    { runtimes: wanted, defaultName }: Pick<RuntimeChoice, 'runtimes' | 'defaultName'>,
+    config: Config,
+  ): (() => void) => {
+    const options = changeableOptions(config, { cgroups, logDrivers }, defaultName);
     return () => {
       // A name that containers were made with stays until a restart: without it they could not be started.
       const inUse = new Set(containers.list().map(({ runtime }) => runtime));
       for (const name of runtimes.byName.keys()) {
-        if (!choice.runtimes.has(name) && !inUse.has(name)) runtimes.byName.delete(name);
+        if (!wanted.has(name) && !inUse.has(name)) runtimes.byName.delete(name);
       }
-      for (const [name, runtime] of choice.runtimes) runtimes.byName.set(name, runtime);
-      runtimes.defaultName = choice.defaultName;
+      for (const [name, runtime] of wanted) runtimes.byName.set(name, runtime);
+      runtimes.defaultName = defaultName;
       containers.reconfigure(options);
     };
   };
-  return { prepare: (next) => ({ apply: readied(next), undo: readied(ground.config.snapshot) }) };
+  return {
+    prepare: (next) => ({
+      apply: change(chooseFrom(next, ground, cgroups), next),
+      // As it is, not as it would be chosen now: the reload may be what mends a runtime that has gone.
+      undo: change({ runtimes: new Map(runtimes.byName), defaultName: runtimes.defaultName }, ground.config.snapshot),
+    }),
+  };
 }
 
 const REGISTRY_FLAGS: ReadonlySet<OptionFlag> = new Set<OptionFlag>([

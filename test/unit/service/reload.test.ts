@@ -100,6 +100,15 @@ describe('a reload', () => {
     expect(words).toEqual(['RELOADING=1', 'READY=1', 'RELOADING=1', 'READY=1']);
   });
 
+  it('keeps what needs a restart through every further reload', async () => {
+    const reload = reloadWith(part('one'));
+    write({ mtu: 1400, labels: ['a=b'] });
+    for (let count = 0; count < 3; count += 1) expect((await reload()).needsRestart).toEqual(['mtu']);
+    expect([config.get('mtu'), config.originOf('mtu').layer, config.get('label')]).toEqual([1500, 'default', ['a=b']]);
+    write({});
+    expect(await reload()).toEqual({ changed: ['labels'], needsRestart: [] });
+  });
+
   it('runs one at a time', async () => {
     let running = 0;
     const slow: ReloadPart = {
