@@ -140,11 +140,16 @@ export class Session {
       },
     });
     const callers = callersOf(connection);
+    const close = (): void => connection.close();
+    // A bus that hangs from here on must not keep the daemon that ends.
+    this.#closing.signal.addEventListener('abort', close, { once: true });
     try {
       await this.#watchNames(connection, callers);
     } catch (error) {
-      connection.close();
+      close();
       throw error;
+    } finally {
+      this.#closing.signal.removeEventListener('abort', close);
     }
     return { connection, callers, ended };
   }
