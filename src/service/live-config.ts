@@ -68,10 +68,11 @@ export function applicable(running: Config, next: Config, changes: readonly Conf
   const before = running.settings.filter(({ option }) => kept.has(option.flag));
   // By value: a configuration that kept the one before it would in the end keep all of them.
   const byFlag = new Map([...next.settings, ...before].map((setting) => [setting.option.flag, setting]));
-  return Object.freeze({
+  const config: Config = {
     ...next,
     get: (flag) => byFlag.get(flag)?.value as never,
     originOf: (flag) => byFlag.get(flag)?.origin as never,
     settings: Object.freeze([...byFlag.values()]),
-  });
+  };
+  return Object.freeze(config);
 }
