@@ -2,7 +2,14 @@
 import type { Clock } from '../base/clock.ts';
 import { InvalidArgumentError } from '../base/errors.ts';
 import type { JsonObject, JsonValue } from '../base/json.ts';
-import type { ContainerView, Engine, EngineEvent, ImageView, Platform } from '../engine/index.ts';
+import {
+  EVERY_IMAGE,
+  type ContainerView,
+  type Engine,
+  type EngineEvent,
+  type ImageView,
+  type Platform,
+} from '../engine/index.ts';
 import { NEWEST, type ApiVersion } from './compat/version.ts';
 import type { BuildFacts } from './context.ts';
 import { CONTAINER_FILTERS, selectContainers, type ListOptions } from './filters/containers.ts';
@@ -77,14 +84,7 @@ export function createDocuments(sources: DocumentSources): Documents {
 
 /** `GET /info`. */
 export async function infoOf({ engine, clock, build }: DocumentSources, version: ApiVersion): Promise<JsonObject> {
-  const images = await engine.images.list({
-    all: true,
-    references: [],
-    dangling: null,
-    labels: [],
-    before: null,
-    since: null,
-  });
+  const images = await engine.images.list(EVERY_IMAGE);
   return infoDocument(await engine.system.info(), {
     containers: engine.containers.list(),
     imageCount: images.length,

@@ -32,6 +32,7 @@ export type { ContainerState, LastExit } from './containers/state.ts';
 export { DEFAULT_PATHS } from './containers/default-paths.ts';
 export type { EngineEvent, Events, EventType } from './events/types.ts';
 export type { ImageFilter, ImageHistoryRow, ImageRemoval, Images, ImageView, Progress } from './images/types.ts';
+export { EVERY_IMAGE, layerBytesOf } from './images/types.ts';
 export type { LogRecord } from './logging/driver.ts';
 export type {
   ContainerPort,

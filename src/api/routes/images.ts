@@ -1,4 +1,4 @@
-import type { ImageFilter } from '../../engine/index.ts';
+import { EVERY_IMAGE } from '../../engine/index.ts';
 import { param, type Context } from '../context.ts';
 import { Filters } from '../filters/filters.ts';
 import { IMAGE_FILTERS, selectImages } from '../filters/images.ts';
@@ -36,15 +36,6 @@ async function list({ engine, query, version, reply }: Context): Promise<void> {
     ),
   );
 }
-
-const EVERY_IMAGE: ImageFilter = {
-  all: true,
-  references: [],
-  dangling: null,
-  labels: [],
-  before: null,
-  since: null,
-};
 
 async function inspect(context: Context): Promise<void> {
   const { engine, version, reply } = context;

@@ -1,7 +1,7 @@
 /** `GET /system/df`. */
 import type { Timestamp } from '../../base/clock.ts';
 import type { JsonValue } from '../../base/json.ts';
-import type { ContainerView, Engine, ImageView } from '../../engine/index.ts';
+import { EVERY_IMAGE, layerBytesOf, type ContainerView, type Engine, type ImageView } from '../../engine/index.ts';
 import type { ApiVersion } from '../compat/version.ts';
 import { listRow } from './container-list.ts';
 import { imageRow } from './image.ts';
@@ -19,43 +19,16 @@ export interface DiskUsageOptions {
 export async function diskUsageDocument(engine: Engine, options: DiskUsageOptions): Promise<JsonValue> {
   const { types, version } = options;
   const wants = (type: string): boolean => types.length === 0 || types.includes(type);
-  const images = await engine.images.list({
-    all: true,
-    references: [],
-    dangling: null,
-    labels: [],
-    before: null,
-    since: null,
-  });
+  const images = await engine.images.list(EVERY_IMAGE);
   const containers = engine.containers.list();
   return {
-    LayersSize: wants('image') ? layersSize(images) : 0,
+    LayersSize: wants('image') ? layerBytesOf(images) : 0,
     Images: wants('image') ? images.map((image) => imageUsage(image, { images, containers, version })) : null,
     Containers: wants('container') ? await containerUsage(engine, options) : null,
     Volumes: wants('volume') ? await volumeUsage(engine) : null,
     BuildCache: wants('build-cache') ? [] : null,
     ...(version.before('1.42') ? { BuilderSize: 0 } : {}),
   };
-}
-
-/** Bytes of all layers, each counted once: an image's own are those that no larger stack repeats. */
-function layersSize(images: readonly ImageView[]): number {
-  const byTop = new Map(images.map((image) => [image.chainId, image.sizeBytes]));
-  let total = 0;
-  for (const [, sizeBytes] of byTop) total += sizeBytes;
-  return total - sharedTotal(images);
-}
-
-/** What the sum over stacks counts more than once: for each image the largest other image that it stands on. */
-function sharedTotal(images: readonly ImageView[]): number {
-  const tops = new Map(images.map((image) => [image.chainId, image]));
-  let shared = 0;
-  for (const image of tops.values()) {
-    const below = image.layerChainIds.slice(0, -1).reverse();
-    const base = below.map((chainId) => tops.get(chainId)).find((found) => found !== undefined);
-    shared += base?.sizeBytes ?? 0;
-  }
-  return shared;
 }
 
 function imageUsage(

@@ -1,7 +1,7 @@
 /** Images as objects: one for each, there as long as the engine has it. */
 import { parseTimestamp } from '../../base/clock.ts';
 import { InvalidArgumentError } from '../../base/errors.ts';
-import type { Engine, ImageView } from '../../engine/index.ts';
+import { EVERY_IMAGE, type Engine, type ImageView } from '../../engine/index.ts';
 import type { ContainerUsers } from '../container-users.ts';
 import { decodeDictionary, type Dictionary } from '../dictionary.ts';
 import { variant, type Call, type ExportedInterface, type ObjectTree, type Variant } from '../exported.ts';
@@ -24,8 +24,6 @@ export async function mirrorImages(options: MirrorImagesOptions): Promise<ImageM
   for (const { id } of all) mirror.look(id);
   return mirror;
 }
-
-const EVERY_IMAGE = { all: true, references: [], dangling: null, labels: [], before: null, since: null };
 
 /** Path of an image: its id's digits. */
 export function imagePath(id: ImageView['id']): string {

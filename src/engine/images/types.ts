@@ -41,6 +41,24 @@ export interface ImageFilter {
   readonly since: string | null;
 }
 
+/** The filter that lets everything through. */
+export const EVERY_IMAGE: ImageFilter = {
+  all: true,
+  references: [],
+  dangling: null,
+  labels: [],
+  before: null,
+  since: null,
+};
+
+/** Unpacked bytes of all layers, one that many images share counted once. */
+export function layerBytesOf(images: readonly ImageView[]): number {
+  const layers = new Map(
+    images.flatMap(({ layerChainIds, layerSizes }) => layerChainIds.map((id, i) => [id, layerSizes[i] ?? 0] as const)),
+  );
+  return [...layers.values()].reduce((sum, size) => sum + size, 0);
+}
+
 /** One record of a progress stream, in Docker's words; the front adds nothing but JSON. */
 export interface Progress {
   readonly status?: string;

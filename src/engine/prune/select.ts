@@ -1,7 +1,7 @@
 /** Which things a request means, and what comes free with each. Nothing is changed here. */
 import { parseTimestamp, type Timestamp } from '../../base/clock.ts';
 import type { ContainerView, Containers } from '../containers/types.ts';
-import type { Images, ImageView } from '../images/types.ts';
+import { EVERY_IMAGE, type Images, type ImageView } from '../images/types.ts';
 import type { VolumeRecord, Volumes } from '../volumes/driver.ts';
 import { parseUntil } from './until.ts';
 import type { PruneRequest, PruneVictim } from './types.ts';
@@ -114,8 +114,6 @@ async function selectImages(
   });
   return { victims, layerBytes };
 }
-
-const EVERY_IMAGE = { all: true, references: [], dangling: null, labels: [], before: null, since: null };
 
 /** Images that a repository's newest tags name: by the time of tagging, then of building, then by name. */
 function keptByTag(images: readonly ImageView[], newestTags: number | null): ReadonlySet<string> {

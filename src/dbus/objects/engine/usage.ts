@@ -1,6 +1,6 @@
 /** What the engine says of itself and of the disk. */
 import { InvalidArgumentError } from '../../../base/errors.ts';
-import { PRUNE_NOTHING, type Engine, type PruneType } from '../../../engine/index.ts';
+import { EVERY_IMAGE, layerBytesOf, PRUNE_NOTHING, type Engine, type PruneType } from '../../../engine/index.ts';
 import { decodeDictionary, type Dictionary } from '../../dictionary.ts';
 import { variant, type Call, type Variant } from '../../exported.ts';
 import { dictionaryOfJson } from '../../json-variant.ts';
@@ -58,17 +58,13 @@ async function measureContainers({ containers }: Engine): Promise<Measured> {
   return { count: all.length, active: all.filter(({ state }) => 'pid' in state).length, bytes };
 }
 
-/** Each layer once. */
 async function measureImages({ containers, images }: Engine): Promise<Measured> {
-  const all = await images.list({ all: true, references: [], dangling: null, labels: [], before: null, since: null });
+  const all = await images.list(EVERY_IMAGE);
   const used = new Set(containers.list().map(({ imageId }) => imageId));
-  const layers = new Map(
-    all.flatMap(({ layerChainIds, layerSizes }) => layerChainIds.map((id, i) => [id, layerSizes[i] ?? 0] as const)),
-  );
   return {
     count: all.length,
     active: all.filter(({ id }) => used.has(id)).length,
-    bytes: [...layers.values()].reduce((sum, size) => sum + size, 0),
+    bytes: layerBytesOf(all),
   };
 }
 
