@@ -5,6 +5,7 @@
 import { InvalidArgumentError } from '../base/errors.ts';
 import type { JsonObject } from '../base/json.ts';
 import { decodeDictionary, integerOf, type Dictionary, type Given } from './dictionary.ts';
+import { secondsOf } from './times.ts';
 
 /** The keys, as in the interface's description. */
 const KEYS = {
@@ -67,7 +68,6 @@ type Config = Given<typeof KEYS>;
 
 const PULL_POLICIES = ['missing', 'always', 'never'] as const;
 const NS_PER_USEC = 1000n;
-const USEC_PER_SECOND = 1_000_000n;
 
 /** What a typed configuration asks for. */
 export interface ContainerWish {
@@ -108,11 +108,7 @@ function processOf(image: string, config: Config): JsonObject {
     Labels: config.Labels,
     ExposedPorts: config.Ports && Object.fromEntries(config.Ports.map((port) => [portKey(port), {}])),
     StopSignal: config.StopSignal,
-    // Docker counts in seconds: a part of one is a whole one.
-    StopTimeout:
-      config.StopTimeout === undefined
-        ? undefined
-        : integerOf('StopTimeout', (config.StopTimeout + USEC_PER_SECOND - 1n) / USEC_PER_SECOND),
+    StopTimeout: config.StopTimeout === undefined ? undefined : integerOf('StopTimeout', secondsOf(config.StopTimeout)),
     Healthcheck: config.Healthcheck && healthcheckOf(config.Healthcheck),
   };
 }

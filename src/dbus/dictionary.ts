@@ -46,13 +46,6 @@ function isEmptyList(wanted: string, value: unknown): boolean {
   return wanted.startsWith('a') && !wanted.startsWith('a{') && Array.isArray(value) && value.length === 0;
 }
 
-/** A time span in µs as milliseconds; -1 for systemd's infinity (the largest `t`). */
-export function millisecondsOf(usec: bigint): number {
-  return usec === USEC_INFINITY ? -1 : Number(usec) / 1000;
-}
-
-const USEC_INFINITY = 2n ** 64n - 1n;
-
 /** A 64-bit number as JavaScript's. InvalidArgumentError where that could not hold it. */
 export function integerOf(name: string, value: bigint): number {
   const number = Number(value);

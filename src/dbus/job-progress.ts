@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts';
+import { usecOf } from './times.ts';
 
 /** Four signals a second are enough for a bar, and no burden for a bus. */
 const TICK_MS = 250;
@@ -64,7 +65,7 @@ export class ProgressMeter {
     const { done, total } = this.#standing;
     if (total === 0 || this.#bytesPerSecond <= 0) return 0n;
     const remainingSeconds = Math.max(0, total - done) / this.#bytesPerSecond;
-    return this.#clock.now() / 1000n + BigInt(Math.round(remainingSeconds * 1e6));
+    return usecOf(this.#clock.now()) + BigInt(Math.round(remainingSeconds * 1e6));
   }
 
   report(standing: JobStanding): void {

@@ -33,6 +33,11 @@ export function pathOf(kind: 'container' | 'image' | 'network' | 'job', id: stri
   return `${ROOT}/${kind}/${id}`;
 }
 
+/** Path of an image, by its id `sha256:…`. */
+export function imagePath(id: string): string {
+  return pathOf('image', id.slice(id.indexOf(':') + 1));
+}
+
 /** Path of an exec below its container. */
 export function execPath(containerId: string, execId: string): string {
   return `${pathOf('container', containerId)}/exec/${execId}`;

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from '../base/errors.ts';
 import type { OverlapRule, ScheduleDefinition, ScheduleOperation, ScheduleTiming } from '../engine/index.ts';
 import { decodeDictionary, integerOf, type Dictionary } from './dictionary.ts';
 import { PRUNE_FILTER_KEYS, pruneRequestOf } from './prune-words.ts';
+import { secondsOf } from './times.ts';
 
 const TIMING_KEYS = {
   TimeZone: 's',
@@ -14,7 +15,6 @@ const TIMING_KEYS = {
 } as const;
 
 const OVERLAP_RULES: readonly OverlapRule[] = ['skip', 'queue', 'replace'];
-const USEC_PER_SECOND = 1_000_000n;
 
 const DEFAULT_TIMING: Omit<ScheduleTiming, 'cron'> = {
   timeZone: '',
@@ -29,16 +29,13 @@ export function timingChangeOf(dictionary: Dictionary): Partial<ScheduleTiming> 
   const given = decodeDictionary(TIMING_KEYS, dictionary);
   return {
     ...(given.TimeZone === undefined ? {} : { timeZone: given.TimeZone }),
-    ...(given.RandomDelay === undefined ? {} : { randomDelaySeconds: secondsOf(given.RandomDelay) }),
+    ...(given.RandomDelay === undefined
+      ? {}
+      : { randomDelaySeconds: integerOf('RandomDelay', secondsOf(given.RandomDelay)) }),
     ...(given.Persistent === undefined ? {} : { missed: given.Persistent ? 'run-once' : 'skip' }),
     ...(given.Enabled === undefined ? {} : { enabled: given.Enabled }),
     ...(given.Overlap === undefined ? {} : { overlap: overlapOf(given.Overlap) }),
   };
-}
-
-/** A part of a second is a whole one. */
-function secondsOf(usec: bigint): number {
-  return integerOf('RandomDelay', (usec + USEC_PER_SECOND - 1n) / USEC_PER_SECOND);
 }
 
 function overlapOf(text: string): OverlapRule {

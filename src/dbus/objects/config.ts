@@ -1,9 +1,10 @@
 /** The daemon's configuration as an object: /etc/sysconfig/docker key by key, and the options that come out of it. */
 import type { ConfigKey, ConfigOption, ConfigOptionDescription, ConfigPort, SetConfigOptions } from '../config-port.ts';
-import { decodeDictionary, millisecondsOf, type Dictionary } from '../dictionary.ts';
+import { decodeDictionary, type Dictionary } from '../dictionary.ts';
 import { invalidArgs, namedError } from '../errors.ts';
 import { variant, type Call, type ExportedObject, type ObjectTree, type Variant } from '../exported.ts';
 import { CONFIG_PATH, interfaceName } from '../names.ts';
+import { millisecondsOf } from '../times.ts';
 
 export interface ExportConfigOptions {
   readonly port: ConfigPort;
@@ -109,7 +110,7 @@ function setOptions(dictionary: Dictionary, uid: number): SetConfigOptions {
     throw invalidArgs(`Apply is "none" or "reload", not ${JSON.stringify(Apply)}`);
   }
   const rollbackAfterMs = RollbackAfter === undefined || RollbackAfter === 0n ? null : millisecondsOf(RollbackAfter);
-  if (rollbackAfterMs !== null && (rollbackAfterMs < 0 || rollbackAfterMs > MAX_ROLLBACK_AFTER_MS)) {
+  if (rollbackAfterMs !== null && rollbackAfterMs > MAX_ROLLBACK_AFTER_MS) {
     throw invalidArgs('RollbackAfter is at most a day');
   }
   return { apply: Apply ?? 'none', rollbackAfterMs, backup: Backup ?? true, uid };

@@ -10,7 +10,7 @@ import { detailsOfContainer } from '../container-details.ts';
 import type { Descriptors } from '../descriptors.ts';
 import type { ExportedInterface, MethodHandler, ObjectTree, Variant } from '../exported.ts';
 import type { Jobs } from '../jobs.ts';
-import { interfaceName, pathOf } from '../names.ts';
+import { imagePath, interfaceName, pathOf } from '../names.ts';
 import type { OpenStreams } from '../open-streams.ts';
 import type { RestWords } from '../rest-words.ts';
 import { attachMethods } from './container/attach.ts';
@@ -154,7 +154,7 @@ class ContainerMirror implements Disposable {
     let path = this.#imagePaths.get(imageId);
     if (path === undefined) {
       const isThere = this.#parts.engine.images.find(imageId) !== null;
-      path = isThere ? pathOf('image', imageId.slice(imageId.indexOf(':') + 1)) : '/';
+      path = isThere ? imagePath(imageId) : '/';
       this.#imagePaths.set(imageId, path);
     }
     return path;

@@ -8,6 +8,7 @@ import { detailsOf as detailsOfOutcome } from '../job-registry.ts';
 import { interfaceName, MANAGER_PATH, namedPath, pathOf } from '../names.ts';
 import { scheduleOf } from '../schedule-words.ts';
 import type { ServiceFacts } from '../service-port.ts';
+import { millisecondsOf, usecOf } from '../times.ts';
 import { notSupported } from '../unsupported.ts';
 import { containerMethods, detailsOfOrder } from './engine/containers.ts';
 import { ContainerCounts } from './engine/counts.ts';
@@ -76,8 +77,6 @@ function interfaceOf(
   };
 }
 
-const USEC_PER_MS = 1000;
-
 /** Who started a job is told of it; whoever else must hold `inspect`. */
 function jobMethods({ jobs }: ManagerParts): Methods {
   return {
@@ -93,7 +92,7 @@ function jobMethods({ jobs }: ManagerParts): Methods {
     WaitJob: async (call: Call, id: number, timeoutUsec: bigint) => {
       const isOwn = jobs.list().some((job) => job.id === id && job.request.call.uid === call.uid);
       if (!isOwn) await call.authorize('inspect', {});
-      const timeoutMs = timeoutUsec === 0n ? null : Number(timeoutUsec) / USEC_PER_MS;
+      const timeoutMs = timeoutUsec === 0n ? null : millisecondsOf(timeoutUsec);
       const outcome = await jobs.wait(id, timeoutMs, call.signal);
       return [outcome.result, detailsOfOutcome(outcome)];
     },
@@ -185,7 +184,7 @@ function propertiesOf(
     Version: facts.version,
     ApiVersion: facts.apiVersion,
     MinApiVersion: facts.minApiVersion,
-    StartedAt: facts.startedAt / 1000n,
+    StartedAt: usecOf(facts.startedAt),
     State: stateOf(facts, findings),
     Warnings: [...new Set(findings.filter(({ severity }) => severity !== 'info').map(({ code }) => code))],
     ContainersRunning: counts.running,

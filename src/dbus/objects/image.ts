@@ -1,13 +1,13 @@
 /** Images as objects: one for each, there as long as the engine has it. */
-import { parseTimestamp } from '../../base/clock.ts';
 import { InvalidArgumentError } from '../../base/errors.ts';
 import { EVERY_IMAGE, type Engine, type ImageView } from '../../engine/index.ts';
 import type { ContainerUsers } from '../container-users.ts';
 import { decodeDictionary, type Dictionary } from '../dictionary.ts';
 import { variant, type Call, type ExportedInterface, type ObjectTree, type Variant } from '../exported.ts';
-import { interfaceName, pathOf } from '../names.ts';
+import { imagePath, interfaceName } from '../names.ts';
 import { registryAuthOf } from '../registry-auth.ts';
 import type { RestWords } from '../rest-words.ts';
+import { usecOfText } from '../times.ts';
 import { notSupported } from '../unsupported.ts';
 
 export interface MirrorImagesOptions {
@@ -25,11 +25,6 @@ export async function mirrorImages(options: MirrorImagesOptions): Promise<ImageM
   return mirror;
 }
 
-/** Path of an image: its id's digits. */
-export function imagePath(id: ImageView['id']): string {
-  return pathOf('image', id.slice(id.indexOf(':') + 1));
-}
-
 export class ImageMirror implements Disposable {
   readonly #options: MirrorImagesOptions;
   /** As last seen: properties are read often, and the state file is asked only when something changed. */
@@ -42,7 +37,7 @@ export class ImageMirror implements Disposable {
     this.#watching.use(engine.images.watch((id) => this.look(id)));
     this.#watching.use(
       users.listen((kind, id) => {
-        if (kind === 'image') tree.changed(imagePath(id as ImageView['id']));
+        if (kind === 'image') tree.changed(imagePath(id));
       }),
     );
   }
@@ -94,19 +89,13 @@ function propertiesOf(view: ImageView, containers: readonly string[]): Readonly<
     RepoTags: view.tags,
     RepoDigests: view.digests,
     Size: view.sizeBytes,
-    CreatedAt: createdUsec(view),
+    CreatedAt: usecOfText(view.config.created),
     Architecture: view.config.architecture,
     Os: view.config.os,
     Containers: containers,
     // No image of this engine knows one: it is a word of Docker's classic builder.
     Parent: '',
   };
-}
-
-/** µs since 1970; 0 where the image does not say, or says a time before. */
-export function createdUsec({ config }: ImageView): bigint {
-  const time = parseTimestamp(config.created ?? '');
-  return time === null || time < 0n ? 0n : time / 1000n;
 }
 
 const UPDATE_KEYS = { Reference: 's', Auth: 'a{ss}' } as const;
@@ -156,7 +145,7 @@ function methodsOf(
         .history(id)
         .map((row) => [
           row.id,
-          usecOf(row.entry.created),
+          usecOfText(row.entry.created),
           row.entry.created_by ?? '',
           row.entry.comment ?? '',
           row.sizeBytes,
@@ -171,11 +160,6 @@ function methodsOf(
 /** `localhost:5000/a:1` → `localhost:5000/a`. */
 function repositoryOf(reference: string): string {
   return reference.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
-}
-
-function usecOf(created: string | undefined): bigint {
-  const time = parseTimestamp(created ?? '');
-  return time === null || time < 0n ? 0n : time / 1000n;
 }
 
 /** What the image's containers run with, in the words of `CreateContainer`'s keys where there is one. */

@@ -1,6 +1,7 @@
 import type { Call, ExportedObject } from '../exported.ts';
 import type { Job } from '../job.ts';
 import { interfaceName, pathOf } from '../names.ts';
+import { usecOf } from '../times.ts';
 
 /** One job as an object. */
 export function jobObject(job: Job): ExportedObject {
@@ -37,7 +38,7 @@ function propertiesOf({ id, request, state, meter, outcome, startedAt }: Job): R
     BytesTotal: total,
     Rate: state === 'running' ? meter.rate : 0,
     ExpectedEndTime: state === 'running' ? meter.expectedEndUsec : 0n,
-    StartedAt: startedAt / 1000n,
+    StartedAt: usecOf(startedAt),
     StartedByUID: request.call.uid,
     Objects: request.objects,
     Cancelable: request.cancelable && state !== 'finished',

@@ -6,6 +6,7 @@ import { variant, type Call, type ExportedInterface, type ObjectTree, type Varia
 import type { Jobs } from '../jobs.ts';
 import { interfaceName, namedPath, type PolkitAction } from '../names.ts';
 import { timingChangeOf } from '../schedule-words.ts';
+import { usecOf, usecOfSeconds } from '../times.ts';
 
 export interface MirrorSchedulesOptions {
   readonly engine: Pick<Engine, 'schedules'>;
@@ -77,11 +78,11 @@ function propertiesOf(view: ScheduleView): Readonly<Record<string, unknown>> {
     Enabled: view.enabled,
     Missed: view.missed,
     Overlap: view.overlap,
-    RandomDelay: BigInt(view.randomDelaySeconds) * 1_000_000n,
+    RandomDelay: usecOfSeconds(view.randomDelaySeconds),
     Problem: view.problem ?? '',
     Running: view.isRunning,
-    NextRun: nextRun === null ? 0n : nextRun / 1000n,
-    LastRun: lastRun === null ? 0n : lastRun.startedAt / 1000n,
+    NextRun: nextRun === null ? 0n : usecOf(nextRun),
+    LastRun: lastRun === null ? 0n : usecOf(lastRun.startedAt),
     LastResult: lastRun?.result ?? '',
     LastMessage: lastRun?.message ?? '',
     LastReclaimed: BigInt(lastRun?.reclaimedBytes ?? 0),

@@ -9,6 +9,7 @@ import { interfaceName, namedPath } from '../names.ts';
 import type { OpenStreams } from '../open-streams.ts';
 import { withReceived } from '../received-stream.ts';
 import type { RestWords } from '../rest-words.ts';
+import { usecOf } from '../times.ts';
 
 export interface MirrorVolumesOptions {
   readonly engine: Pick<Engine, 'volumes' | 'events'>;
@@ -52,7 +53,7 @@ function interfaceOf(volume: VolumeRecord, options: MirrorVolumesOptions): Expor
       Name: name,
       Driver: driver,
       Mountpoint: mountPoint,
-      CreatedAt: createdAt / 1000n,
+      CreatedAt: usecOf(createdAt),
       Anonymous: anonymous,
       Containers: options.users.of('volume', name),
     }),

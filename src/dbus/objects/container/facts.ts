@@ -1,6 +1,7 @@
 import type { ContainerView } from '../../../engine/index.ts';
 import { variant, type MethodHandler, type Variant } from '../../exported.ts';
 import { pathOf } from '../../names.ts';
+import { usecOfSeconds } from '../../times.ts';
 import type { Subject } from './parts.ts';
 import { restartPolicyText } from './properties.ts';
 
@@ -19,8 +20,6 @@ export function factMethods(subject: Subject, onInspect: () => void): Readonly<R
 }
 
 type Values = Readonly<Record<string, Variant>>;
-
-const USEC_PER_SECOND = 1_000_000;
 
 /** What the container was made with, the image's defaults filled in; keys as `CreateContainer` takes them. */
 function configOf(view: ContainerView): Values {
@@ -44,7 +43,7 @@ function configOf(view: ContainerView): Values {
     StopSignal: variant('s', spec.stopSignal ?? ''),
     ...(spec.stopTimeoutSeconds === null || spec.stopTimeoutSeconds < 0
       ? {}
-      : { StopTimeout: variant('t', spec.stopTimeoutSeconds * USEC_PER_SECOND) }),
+      : { StopTimeout: variant('t', usecOfSeconds(spec.stopTimeoutSeconds)) }),
     CapAdd: variant('as', host.capabilitiesAdd),
     CapDrop: variant('as', host.capabilitiesDrop),
     Privileged: variant('b', host.privileged),

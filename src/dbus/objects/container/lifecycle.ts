@@ -1,8 +1,9 @@
 import { ConflictError, InvalidArgumentError, NotImplementedError } from '../../../base/errors.ts';
 import type { WaitCondition } from '../../../engine/index.ts';
 import { detailsOfContainer } from '../../container-details.ts';
-import { decodeDictionary, millisecondsOf, type Dictionary } from '../../dictionary.ts';
+import { decodeDictionary, type Dictionary } from '../../dictionary.ts';
 import { variant, type Call, type MethodHandler, type Variant } from '../../exported.ts';
+import { millisecondsOf } from '../../times.ts';
 import type { Subject } from './parts.ts';
 
 const WAIT_CONDITIONS: readonly WaitCondition[] = ['not-running', 'next-exit', 'removed'];
@@ -50,7 +51,7 @@ function stopOptionsOf(options: Dictionary): {
 } {
   const { Timeout: timeout, Signal: signal } = decodeDictionary({ Timeout: 't', Signal: 's' }, options);
   const ms = timeout === undefined ? null : millisecondsOf(timeout);
-  return { signal: signal ?? null, timeoutSeconds: ms === null ? null : ms < 0 ? -1 : ms / 1000 };
+  return { signal: signal ?? null, timeoutSeconds: ms === null ? null : ms === Infinity ? -1 : ms / 1000 };
 }
 
 /** The engine sees such a verb through once it has begun: no cancel. */

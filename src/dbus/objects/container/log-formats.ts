@@ -12,13 +12,13 @@ import { InvalidArgumentError } from '../../../base/errors.ts';
 import { shortId } from '../../../base/ids.ts';
 import { frame } from '../../../base/stdio-frame.ts';
 import type { ContainerView, LogRecord } from '../../../engine/index.ts';
+import { usecOf } from '../../times.ts';
 
 type Encode = (records: readonly LogRecord[]) => readonly Uint8Array[];
 
 const NEWLINE = 10;
 const TAB = 9;
 const FIRST_PRINTABLE = 32;
-const NS_PER_USEC = 1000n;
 /** syslog's `info` and `err`: what the journald driver gives the two streams. */
 const PRIORITY = { stdout: '6', stderr: '3' } as const;
 
@@ -51,7 +51,7 @@ function jsonOf(record: LogRecord): Readonly<Record<string, unknown>> {
 /** `NAME=text` a line, an empty line after each entry; systemd's JOURNAL_EXPORT_FORMATS. */
 function exportEntry(record: LogRecord, view: ContainerView): Buffer {
   const fields = [
-    `__REALTIME_TIMESTAMP=${String(record.time / NS_PER_USEC)}`,
+    `__REALTIME_TIMESTAMP=${String(usecOf(record.time))}`,
     `PRIORITY=${PRIORITY[record.stream]}`,
     `CONTAINER_NAME=${view.name}`,
     `CONTAINER_ID=${shortId(view.id)}`,

@@ -5,6 +5,7 @@ import { STREAM_NUMBER } from '../../../base/stdio-frame.ts';
 import type { LogRecord, LogsOptions } from '../../../engine/index.ts';
 import { decodeDictionary, type Dictionary, type Given } from '../../dictionary.ts';
 import type { Call, MethodHandler } from '../../exported.ts';
+import { timestampOf, usecOf } from '../../times.ts';
 import { afterCursor, CursorMaker, recordsAfter } from './log-cursor.ts';
 import { logEncoder } from './log-formats.ts';
 import type { Subject } from './parts.ts';
@@ -13,7 +14,6 @@ import type { Subject } from './parts.ts';
 const MAX_LINES = 1000;
 /** The most bytes of one page: far from what a bus takes in one message (32 MiB), also with long lines. */
 const MAX_PAGE_BYTES = 4 * 1024 * 1024;
-const NS_PER_USEC = 1000n;
 
 const PAGE_KEYS = { Tail: 'u', Since: 't', Until: 't', Cursor: 's', Streams: 'y' } as const;
 const STREAM_KEYS = { ...PAGE_KEYS, Follow: 'b', Format: 's' } as const;
@@ -77,15 +77,15 @@ function selectionOf(
     stdout: (streams & STREAM_NUMBER.stdout) !== 0,
     stderr: (streams & STREAM_NUMBER.stderr) !== 0,
     tail,
-    since: nanoseconds(given.Since),
-    until: nanoseconds(given.Until),
+    since: timeOf(given.Since),
+    until: timeOf(given.Until),
     ...afterCursor(given.Cursor),
     signal,
   };
 }
 
-function nanoseconds(usec: bigint | undefined): Timestamp | null {
-  return usec === undefined ? null : ((usec * NS_PER_USEC) as Timestamp);
+function timeOf(usec: bigint | undefined): Timestamp | null {
+  return usec === undefined ? null : timestampOf(usec);
 }
 
 /** Lines up to a bound. */
@@ -113,7 +113,7 @@ class Page {
       this.more = true;
       return false;
     }
-    this.lines.push([record.time / NS_PER_USEC, STREAM_NUMBER[record.stream], record.data]);
+    this.lines.push([usecOf(record.time), STREAM_NUMBER[record.stream], record.data]);
     this.#cursor.pass(record);
     this.#bytes += record.data.length;
     if (!record.partial) this.#wholeLines += 1;

@@ -1,5 +1,7 @@
+import type { Timestamp } from '../../../base/clock.ts';
 import type { ContainerState, ContainerView, LastExit } from '../../../engine/index.ts';
 import { namedPath, pathOf } from '../../names.ts';
+import { usecOf } from '../../times.ts';
 
 /** What the mirror knows beside the view. */
 export interface MirroredFacts {
@@ -26,9 +28,9 @@ export function propertiesOf(view: ContainerView, facts: MirroredFacts): Readonl
     OOMKilled: !isLive && (last?.oomKilled ?? false),
     RestartCount: state.status === 'created' ? 0 : state.restartCount,
     RestartPolicy: restartPolicyText(view),
-    CreatedAt: view.createdAt / NS_PER_USEC,
-    StartedAt: (isLive ? state.startedAt : (last?.startedAt ?? 0n)) / NS_PER_USEC,
-    FinishedAt: (last?.finishedAt ?? 0n) / NS_PER_USEC,
+    CreatedAt: usecOf(view.createdAt),
+    StartedAt: usecOf(isLive ? state.startedAt : (last?.startedAt ?? NEVER)),
+    FinishedAt: usecOf(last?.finishedAt ?? NEVER),
     Tty: spec.terminal,
     ControlGroup: view.cgroupPath ?? '',
     Unit: view.unit ?? '',
@@ -48,7 +50,7 @@ export function restartPolicyText({ spec }: ContainerView): string {
   return maximumRetryCount === 0 ? name : `${name}:${String(maximumRetryCount)}`;
 }
 
-const NS_PER_USEC = 1000n;
+const NEVER = 0n as Timestamp;
 
 function lastExitOf(state: ContainerState): LastExit | null {
   return state.status === 'created' ? null : state.lastExit;

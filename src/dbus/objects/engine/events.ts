@@ -1,10 +1,10 @@
 /** What happened, asked for and told. */
-import type { Timestamp } from '../../../base/clock.ts';
 import { InvalidArgumentError } from '../../../base/errors.ts';
 import type { EngineEvent } from '../../../engine/index.ts';
 import type { Dictionary } from '../../dictionary.ts';
 import type { Call } from '../../exported.ts';
 import { filterWordsOf } from '../../filter-words.ts';
+import { timestampOf, usecOf } from '../../times.ts';
 import type { ManagerParts, Methods } from './parts.ts';
 
 export function eventMethods({ engine, words, streams, clock }: ManagerParts): Methods {
@@ -12,9 +12,9 @@ export function eventMethods({ engine, words, streams, clock }: ManagerParts): M
     GetEvents: async (call: Call, since: bigint, until: bigint, given: Dictionary) => {
       if (until !== 0n && since > until) throw new InvalidArgumentError('since cannot be after until');
       const now = clock.now();
-      const end = until === 0n ? now : nanoseconds(until);
+      const end = until === 0n ? now : timestampOf(until);
       const events = engine.events.subscribe({
-        since: nanoseconds(since),
+        since: timestampOf(since),
         // What is still to come is not recorded yet.
         until: end < now ? end : now,
         matches: words.eventMatcher(filterWordsOf(given)),
@@ -22,7 +22,7 @@ export function eventMethods({ engine, words, streams, clock }: ManagerParts): M
       });
       const rows: unknown[] = [];
       for await (const { time, type, action, actorId, attributes } of events) {
-        rows.push([time / NS_PER_USEC, type, action, actorId, attributes]);
+        rows.push([usecOf(time), type, action, actorId, attributes]);
       }
       return [rows];
     },
@@ -37,12 +37,6 @@ export function eventMethods({ engine, words, streams, clock }: ManagerParts): M
       return [fd];
     },
   };
-}
-
-const NS_PER_USEC = 1000n;
-
-function nanoseconds(usec: bigint): Timestamp {
-  return (usec * NS_PER_USEC) as Timestamp;
 }
 
 /**
@@ -74,5 +68,5 @@ export function eventSignalArgs({ time, type, action, actorId, attributes }: Eng
     const value = Object.hasOwn(attributes, name) ? attributes[name] : undefined;
     return value === undefined ? [] : [[name, value] as const];
   });
-  return [time / NS_PER_USEC, type, verb, actorId, Object.fromEntries(shown)];
+  return [usecOf(time), type, verb, actorId, Object.fromEntries(shown)];
 }

@@ -7,7 +7,7 @@ import type { JobProgress } from '../../jobs.ts';
 import { withReceived } from '../../received-stream.ts';
 import { registryAuthOf } from '../../registry-auth.ts';
 import { notSupported } from '../../unsupported.ts';
-import { imagePath } from '../image.ts';
+import { imagePath } from '../../names.ts';
 import type { ManagerParts, Methods } from './parts.ts';
 import { PullProgress } from './pull-progress.ts';
 

@@ -5,8 +5,8 @@ import { detailsOfContainer } from '../../container-details.ts';
 import type { Dictionary } from '../../dictionary.ts';
 import { variant, type Call, type Variant } from '../../exported.ts';
 import { filterWordsOf } from '../../filter-words.ts';
-import { namedPath, pathOf } from '../../names.ts';
-import { createdUsec, imagePath } from '../image.ts';
+import { imagePath, namedPath, pathOf } from '../../names.ts';
+import { usecOf, usecOfText } from '../../times.ts';
 import type { ManagerParts, Methods } from './parts.ts';
 
 export function listingMethods({ engine, words, facts }: ManagerParts): Methods {
@@ -71,7 +71,7 @@ function containerRow(view: ContainerView): readonly unknown[] {
     PublishedPorts: variant('a(sqqs)', view.endpoints.flatMap(portsOf)),
     ...(state.status === 'exited' ? { ExitCode: variant('i', state.lastExit.exitCode) } : {}),
   };
-  return [pathOf('container', id), id, name, spec.image, state.status, createdAt / 1000n, extra];
+  return [pathOf('container', id), id, name, spec.image, state.status, usecOf(createdAt), extra];
 }
 
 function portsOf({ publishedPorts }: ContainerView['endpoints'][number]): readonly (readonly unknown[])[] {
@@ -90,5 +90,5 @@ function imageRow(image: ImageView): readonly unknown[] {
     Architecture: variant('s', image.config.architecture),
     Os: variant('s', image.config.os),
   };
-  return [imagePath(image.id), image.id, image.tags, image.sizeBytes, createdUsec(image), extra];
+  return [imagePath(image.id), image.id, image.tags, image.sizeBytes, usecOfText(image.config.created), extra];
 }
