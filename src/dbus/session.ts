@@ -184,7 +184,7 @@ export class Session {
       const owner = await ownerText(connection);
       this.#options.logger.error(`the bus name ${SERVICE} is taken by ${owner}: waiting for it to be given up`);
     } else if (answer === PRIMARY_OWNER) {
-      this.#options.logger.info(`D-Bus interface is up as ${SERVICE}`);
+      this.#options.logger.info(`D-Bus interface is up as ${SERVICE}`, { message: 'bus-back' });
     }
   }
 
@@ -198,6 +198,7 @@ export class Session {
     this.#leave();
     if (this.#closing.signal.aborted) return;
     this.#options.logger.warn('the connection to the system bus is lost; connecting again', {
+      message: 'bus-lost',
       error: error === null ? '' : messageOf(error),
     });
   }

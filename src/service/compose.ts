@@ -151,7 +151,7 @@ async function openRooms(ground: Ground, resources: AsyncDisposableStack): Promi
     }),
     warnings: [...found, ...networkWarnings(config)],
   });
-  const prune = createPrune({ containers, images, volumes, clock });
+  const prune = createPrune({ containers, images, volumes, clock, logger: ground.logger });
   const rooms = { containers, images, registry, networks, runtimes, logDrivers, cgroups };
   const schedules = createSchedules({ database, clock, logger: ground.logger, events, rooms: { ...rooms, prune } });
   const engine = { containers, images, networks, volumes, events, prune, schedules, system };

@@ -6,7 +6,6 @@
  * as at a start → backup → pending checkpoint, when it is to go back without Confirm → the file replaced at once →
  * reload. What fails leaves the files as they were. One change at a time.
  */
-import { rmSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import { errnoCodeOf, messageOf } from '../base/errors.ts';
 import { pathErrorText } from '../base/errno-text.ts';
@@ -14,7 +13,7 @@ import { KeyedLock } from '../base/keyed-lock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Config, ConfigProblem } from '../config/config.ts';
 import { proposedFiles } from '../config/files.ts';
-import { editSysconfig, replaceFile, type FileEffects } from '../config/sysconfig-editing.ts';
+import { editSysconfig, type FileEffects } from '../config/sysconfig-editing.ts';
 import { validateConfig } from '../config/validate.ts';
 import type {
   ConfigBackup,
@@ -29,13 +28,14 @@ import type {
 } from '../dbus/config-port.ts';
 import { BusError, engineErrorName, namedError } from '../dbus/errors.ts';
 import { BackupStore, digestOf, type Backup } from './config-editor/backups.ts';
+import { Countdown } from './config-editor/countdown.ts';
 import { effectiveOptions, keysOf } from './config-editor/describe.ts';
 import { formatOptions, parseOptions } from './config-editor/flag-text.ts';
 import { changedKeys, filesOf, lookAt, type Look } from './config-editor/look.ts';
 import { describeOptions } from './config-editor/option-values.ts';
 import { planChanges, planRemovals, type Present } from './config-editor/plan.ts';
 import { refusalText, reportOf } from './config-editor/report.ts';
-import { restore } from './config-editor/restore.ts';
+import { putContent, restore } from './config-editor/restore.ts';
 import { watchConfigFiles } from './config-editor/watch.ts';
 
 export interface ConfigEditorOptions {
@@ -57,8 +57,8 @@ export class ConfigEditor implements ConfigPort, Disposable {
   readonly #lock = new KeyedLock<'change'>();
   readonly #listeners = new Set<(change: ConfigFilesChange | null) => void>();
   readonly #watch: Disposable;
+  readonly #countdown: Countdown;
   #look: Look;
-  #timer: Disposable | null = null;
 
   /** Looks at the files, and takes up a change that waits for Confirm since before the daemon started. */
   constructor(options: ConfigEditorOptions) {
@@ -66,7 +66,9 @@ export class ConfigEditor implements ConfigPort, Disposable {
     this.#store = new BackupStore(options.backupDirectory);
     this.#look = lookAt(this.#options.running());
     this.#watch = watchConfigFiles(options.running(), options.clock, () => this.refresh());
-    this.#armPending();
+    const { clock, logger } = options;
+    this.#countdown = new Countdown({ store: this.#store, clock, logger, expire: (one) => this.#expire(one) });
+    this.#countdown.start();
   }
 
   get files(): readonly string[] {
@@ -143,7 +145,7 @@ export class ConfigEditor implements ConfigPort, Disposable {
         throw namedError('NotFound', `no change with the checkpoint ${checkpoint} waits for confirmation`);
       }
       this.#store.clearPending();
-      this.#disarm();
+      this.#countdown.stop();
       return Promise.resolve();
     });
   }
@@ -168,7 +170,7 @@ export class ConfigEditor implements ConfigPort, Disposable {
 
   /** A change waits for Confirm: the daemon must be there to undo it. */
   get isWaiting(): boolean {
-    return this.#timer !== null;
+    return this.#countdown.isRunning;
   }
 
   /** Looks at the files anew and tells the listeners what is different; also to be called after each reload. */
@@ -190,7 +192,7 @@ export class ConfigEditor implements ConfigPort, Disposable {
   /** A change that waits for Confirm goes on waiting: the next start takes it up. */
   [Symbol.dispose](): void {
     this.#watch[Symbol.dispose]();
-    this.#disarm();
+    this.#countdown[Symbol.dispose]();
     this.#listeners.clear();
   }
 
@@ -271,16 +273,16 @@ export class ConfigEditor implements ConfigPort, Disposable {
     const { logger, reload } = this.#options;
     try {
       this.#write(edited);
-      logger.info('configuration changed over D-Bus', { uid, file: this.#file, checkpoint });
+      logger.info('configuration changed over D-Bus', { message: 'config-written', uid, file: this.#file, checkpoint });
       if (apply === 'reload') await reload().catch((error: unknown) => this.#refuseUnfit(error));
     } catch (error) {
-      this.#putBack(look.content);
+      this.#putBack(look, edited, uid);
       this.#forget(checkpoint);
       this.refresh();
       throw error;
     }
     this.refresh();
-    this.#armPending();
+    this.#countdown.start();
   }
 
   #refuseUnfit(error: unknown): never {
@@ -288,20 +290,25 @@ export class ConfigEditor implements ConfigPort, Disposable {
   }
 
   /** The file as it was, unless it is that already; a failure is logged, for another error is on its way. */
-  #putBack(content: Buffer | null): void {
+  #putBack({ content, revision }: Look, edited: Buffer, uid: number): void {
+    const before = { checkpoint: '', timeMs: this.#nowMs(), uid, revision, path: this.#file, content };
     try {
-      if (digestOf(lookAt(this.#options.running()).content) !== digestOf(content)) this.#write(content);
+      this.#restore(before, uid, digestOf(edited));
     } catch (error) {
       this.#options.logger.error('cannot put the configuration back', { reason: messageOf(error) });
     }
   }
 
-  /** Null: there is to be no such file. */
-  #write(content: Buffer | null): void {
+  /** `writtenDigest`: of what we wrote; anything else in the file is somebody's work and kept as a backup. */
+  #restore(backup: Backup, uid: number, writtenDigest: string | null): void {
     const { effects } = this.#options;
+    const options = { nowMs: this.#nowMs(), uid, revision: this.#look.revision, writtenDigest };
+    restore(this.#store, backup, { ...options, ...(effects === undefined ? {} : { effects }) });
+  }
+
+  #write(content: Buffer): void {
     try {
-      if (content === null) rmSync(this.#file, { force: true });
-      else replaceFile(this.#file, content, effects === undefined ? {} : { effects });
+      putContent(this.#file, content, this.#options.effects);
     } catch (error) {
       const text = pathErrorText('write', this.#file, error);
       const isReadOnly = ['EROFS', 'EACCES', 'EPERM'].includes(errnoCodeOf(error) ?? '');
@@ -310,19 +317,18 @@ export class ConfigEditor implements ConfigPort, Disposable {
   }
 
   async #rollBackTo(backup: Backup, uid: number): Promise<void> {
-    const { logger, effects } = this.#options;
+    const { logger } = this.#options;
     const pending = this.#store.pending();
-    const options = { nowMs: this.#nowMs(), uid, revision: this.#look.revision };
-    const writtenDigest = pending?.checkpoint === backup.checkpoint ? pending.writtenDigest : null;
     try {
-      restore(this.#store, backup, { ...options, writtenDigest, ...(effects === undefined ? {} : { effects }) });
+      this.#restore(backup, uid, pending?.checkpoint === backup.checkpoint ? pending.writtenDigest : null);
     } catch (error) {
       throw namedError('ReadOnlyConfig', pathErrorText('write', backup.path, error));
     }
     // Whatever waited has been overtaken.
     this.#store.clearPending();
-    this.#disarm();
-    logger.info('configuration put back', { uid, file: backup.path, checkpoint: backup.checkpoint });
+    this.#countdown.stop();
+    const { path: file, checkpoint } = backup;
+    logger.info('configuration put back', { message: 'config-rolled-back', uid, file, checkpoint });
     try {
       await this.#options.reload();
     } catch (error) {
@@ -331,41 +337,16 @@ export class ConfigEditor implements ConfigPort, Disposable {
     this.refresh();
   }
 
-  /** Sets the timer for the change that waits, if one does. */
-  #armPending(): void {
-    this.#disarm();
-    const pending = this.#store.pending();
-    if (pending === null) return;
-    // A wall clock that was set back does not prolong it.
-    const remaining = Math.min(Math.max(pending.deadlineMs - this.#nowMs(), 0), pending.durationMs);
-    this.#timer = this.#options.clock.after(remaining, () => void this.#expire(pending.checkpoint));
-  }
-
-  #disarm(): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = null;
-  }
-
   async #expire(checkpoint: string): Promise<void> {
-    const { logger, clock } = this.#options;
-    this.#timer = null;
     await this.#lock.hold('change', async () => {
       if (this.#store.pending()?.checkpoint !== checkpoint) return;
-      try {
-        const backup = this.#store.load(checkpoint);
-        if (backup === null) throw new Error(`the checkpoint ${checkpoint} is gone`);
-        logger.warn('nobody confirmed the change of the configuration in time', { checkpoint });
-        await this.#rollBackTo(backup, 0);
-      } catch (error) {
-        logger.error('cannot put the configuration back', { reason: messageOf(error) });
-        this.#timer = clock.after(RETRY_MS, () => void this.#expire(checkpoint));
-      }
+      const backup = this.#store.load(checkpoint);
+      if (backup === null) throw new Error(`the checkpoint ${checkpoint} is gone`);
+      this.#options.logger.warn('nobody confirmed the change of the configuration in time', { checkpoint });
+      await this.#rollBackTo(backup, 0);
     });
   }
 }
-
-/** A disk that is full or read-only may be mended by then. */
-const RETRY_MS = 30_000;
 
 function edit(file: string, before: Buffer, plan: ReadonlyMap<string, string | null>): Buffer {
   try {

@@ -46,7 +46,7 @@ export class FakeEngine implements Engine {
     this.networks = fakeNetworks(clock);
     this.volumes = fakeVolumes(clock);
     this.events = this.#events();
-    this.prune = createPrune({ ...this.#rooms(), clock });
+    this.prune = createPrune({ ...this.#rooms(), clock, logger: silentLogger });
     this.schedules = createSchedules({
       database: Database.open(':memory:'),
       clock,
@@ -317,6 +317,7 @@ const INFO: SystemInfo = {
     cpuset: true,
     pids: true,
     oomKillDisable: false,
+    memorySwappiness: false,
     blkioWeight: true,
     cpus: '0-3',
     memoryNodes: '0',

@@ -4,17 +4,19 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { ConflictError, NotFoundError } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
 import type { ImageRemoval } from '../images/types.ts';
 import { select, type ImageVictim, type PruneRooms } from './select.ts';
 import type { Prune, PruneVictim } from './types.ts';
 
 export interface PruneDependencies extends PruneRooms {
   readonly clock: Clock;
+  readonly logger: Pick<Logger, 'info'>;
 }
 
 /** Makes the room. */
 export function createPrune(dependencies: PruneDependencies): Prune {
-  const { clock, containers, images, volumes } = dependencies;
+  const { clock, logger, containers, images, volumes } = dependencies;
   return {
     async preview(request) {
       const selection = await select(dependencies, request, clock.now());
@@ -51,7 +53,14 @@ export function createPrune(dependencies: PruneDependencies): Prune {
       }
       for (const victim of selection.volumes) await take(victim, () => volumes.remove(victim.id, { force: false }));
       for (const image of selection.images) await takeImage(image);
-      return { removed, imageRemovals, reclaimedBytes: sumOf(removed) };
+      const reclaimedBytes = sumOf(removed);
+      logger.info('pruned', {
+        message: 'prune',
+        types: request.types.join(','),
+        count: removed.length,
+        reclaimedBytes,
+      });
+      return { removed, imageRemovals, reclaimedBytes };
     },
   };
 }

@@ -21,8 +21,13 @@ export function restore(store: BackupStore, backup: Backup, options: RestoreOpti
   const digest = digestOf(content);
   if (digest === digestOf(backup.content)) return;
   if (digest !== writtenDigest) store.save({ timeMs: nowMs, uid, revision, path: backup.path, content });
-  if (backup.content === null) rmSync(backup.path, { force: true });
-  else replaceFile(backup.path, backup.content, effects === undefined ? {} : { effects });
+  putContent(backup.path, backup.content, effects);
+}
+
+/** Gives a file its content at once; null: there is to be no such file. */
+export function putContent(path: string, content: Buffer | null, effects?: FileEffects): void {
+  if (content === null) rmSync(path, { force: true });
+  else replaceFile(path, content, effects === undefined ? {} : { effects });
 }
 
 export interface RollBackOptions {

@@ -567,6 +567,27 @@ describe('a change that goes back', () => {
     expect(text()).toBe(SYSCONFIG);
   });
 
+  it('keeps what somebody wrote by hand while the daemon refused the change', async () => {
+    const running = load();
+    const editor = new ConfigEditor({
+      running: () => running,
+      reload: () => {
+        writeFileSync(file, 'DOCKER_OPTS="--by-hand"\n');
+        return Promise.reject(new Error('unfit'));
+      },
+      clock: new FakeClock(),
+      logger: new RecordingLogger(),
+      backupDirectory: backups,
+    });
+    open.push(editor);
+    await expect(editor.set(keyed({ DOCKER_DEBUG: 'yes' }), '', GOES_BACK)).rejects.toThrow('unfit');
+    expect([text(), editor.isWaiting]).toEqual([SYSCONFIG, false]);
+    const [kept, ...others] = editor.listBackups();
+    expect(others).toEqual([]);
+    await editor.rollback(kept?.checkpoint ?? '', 0);
+    expect(text()).toBe('DOCKER_OPTS="--by-hand"\n');
+  });
+
   it('keeps what somebody wrote by hand in between', async () => {
     const { editor, clock } = start();
     await editor.set(keyed({ DOCKER_DEBUG: 'yes' }), '', GOES_BACK);

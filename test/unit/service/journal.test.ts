@@ -1,5 +1,5 @@
 /** The engine log: fields and bytes of the journal's protocol, what happens when journald is gone, the stable messages. */
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it } from 'vitest';
@@ -226,5 +226,14 @@ describe('the stable messages', () => {
     );
     expect(Object.fromEntries(documented)).toEqual(MESSAGE_IDS);
     expect(new Set(Object.values(MESSAGE_IDS)).size).toBe(documented.size);
+  });
+
+  it('are each said by somebody', () => {
+    const root = new URL('../../../src/', import.meta.url);
+    const said = globSync('**/*.ts', { cwd: root, exclude: ['service/log/message-ids.ts'] })
+      .map((path) => readFileSync(new URL(path, root), 'utf8'))
+      .join('\n');
+    const isSaid = (name: string): boolean => said.includes(`message: '${name}'`) || said.includes(`, '${name}']`);
+    expect(Object.keys(MESSAGE_IDS).filter((name) => !isSaid(name))).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { silentLogger } from '../../../../src/base/logger.ts';
 import { createPrune } from '../../../../src/engine/prune/index.ts';
 import { PRUNE_NOTHING } from '../../../../src/engine/prune/types.ts';
 import { exampleSpec } from '../../../support/container-spec.ts';
@@ -20,7 +21,7 @@ test.each([
   for (const name of ['base-1', 'base.x', 'web']) {
     await containers.create({ name, spec: { ...exampleSpec(), image: 'busybox' }, frontDocument: null });
   }
-  const prune = createPrune({ containers, images, volumes, clock });
+  const prune = createPrune({ containers, images, volumes, clock, logger: silentLogger });
   const keep = { labels: [], newestTags: null, names };
   const { victims } = await prune.preview({ ...PRUNE_NOTHING, types: ['container'], keep });
   expect(victims.map(({ name }) => name).sort()).toEqual(expected);
@@ -33,7 +34,7 @@ test.each([
 ])('images that %s keeps stay, by name with and without tag', async (name, expected) => {
   const clock = new FakeClock();
   const { containers, images, volumes } = new FakeEngine(clock);
-  const prune = createPrune({ containers, images, volumes, clock });
+  const prune = createPrune({ containers, images, volumes, clock, logger: silentLogger });
   const keep = { labels: [], newestTags: null, names: [name] };
   const { victims } = await prune.preview({ ...PRUNE_NOTHING, types: ['image'], danglingOnly: false, keep });
   expect(victims.map((victim) => victim.name)).toEqual(expected);

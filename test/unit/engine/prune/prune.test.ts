@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseTimestamp, type Timestamp } from '../../../../src/base/clock.ts';
 import { ConflictError, InternalError } from '../../../../src/base/errors.ts';
+import { silentLogger } from '../../../../src/base/logger.ts';
 import { createPrune } from '../../../../src/engine/prune/index.ts';
 import { PRUNE_NOTHING, type PruneRequest } from '../../../../src/engine/prune/types.ts';
 import type { PruneRooms } from '../../../../src/engine/prune/select.ts';
@@ -90,7 +91,7 @@ function setUp(world: {
       remove: async (name: string) => remove(name),
     },
   } as unknown as PruneRooms;
-  return { prune: createPrune({ ...rooms, clock: new FakeClock() }), removed };
+  return { prune: createPrune({ ...rooms, clock: new FakeClock(), logger: silentLogger }), removed };
 }
 
 function timeOf(text: string): Timestamp {
