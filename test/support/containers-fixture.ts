@@ -54,6 +54,7 @@ const LIMITS: ContainersOptions['limits'] = {
   cpuset: true,
   pids: true,
   oomKillDisable: true,
+  memorySwappiness: true,
   blkioWeight: true,
   cpus: '0-3',
   memoryNodes: '0',

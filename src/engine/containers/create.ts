@@ -131,7 +131,9 @@ function decide(
       logOptions: host.logOptions,
       storageDriver: room.storage.name,
       ipcMode: host.ipcMode ?? { kind: options.defaultIpcMode },
-      cgroupnsMode: host.cgroupnsMode ?? { kind: host.privileged ? 'host' : options.defaultCgroupnsMode },
+      cgroupnsMode: host.cgroupnsMode ?? {
+        kind: host.privileged && options.cgroup.version === '1' ? 'host' : options.defaultCgroupnsMode,
+      },
     },
     warnings: [...limited.warnings, ...warningsOf(room, spec, image), ...logWarnings(room, logDriver, host.logOptions)],
   };

@@ -26,6 +26,13 @@ export function withinHostLimits(
       'memory soft limit capabilities or the cgroup is not mounted. Limitation discarded.',
     );
   }
+  const swappiness = resources.memorySwappiness;
+  if (swappiness !== null && swappiness !== -1 && !limits.memorySwappiness) {
+    drop(
+      { memorySwappiness: null },
+      'memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.',
+    );
+  }
   if (resources.oomKillDisable && !limits.oomKillDisable) {
     drop({ oomKillDisable: false }, 'OomKillDisable. OomKillDisable discarded.');
   }

@@ -14,18 +14,19 @@ export function scopeAnnotations(
   containerName: string,
   { memory = {}, cpu = {}, pids }: Pick<LinuxResources, 'memory' | 'cpu' | 'pids'>,
 ): Readonly<Record<string, string>> {
-  const { limit = 0, swap = 0 } = memory;
+  const { limit = 0, reservation = 0, swap = 0 } = memory;
   const { quota = 0, period = DEFAULT_CPU_PERIOD_US } = cpu;
   const numbers = {
     MemoryMax: limit,
-    // The runtime-spec counts memory and swap together, systemd apart.
-    MemorySwapMax: limit > 0 && swap > limit ? swap - limit : 0,
+    MemoryLow: reservation,
+    // The runtime-spec counts memory and swap together, systemd apart: no swap at all is a limit, too.
+    ...(limit > 0 && swap >= limit ? { MemorySwapMax: swap - limit } : {}),
     CPUQuotaPerSecUSec: quota > 0 ? Math.round((quota / period) * SECOND_US) : 0,
     CPUQuotaPeriodUSec: quota > 0 && period !== DEFAULT_CPU_PERIOD_US ? period : 0,
     TasksMax: pids?.limit ?? 0,
   };
   const limits = Object.entries(numbers).flatMap(([name, value]): readonly (readonly [string, string])[] =>
-    value > 0 ? [[`${PREFIX}${name}`, `uint64 ${String(value)}`]] : [],
+    value > 0 || name === 'MemorySwapMax' ? [[`${PREFIX}${name}`, `uint64 ${String(value)}`]] : [],
   );
   return { [`${PREFIX}Description`]: `'${scopeDescription(containerName)}'`, ...Object.fromEntries(limits) };
 }

@@ -91,6 +91,7 @@ export async function limitsOfHost(cgroupVersion: '1' | '2'): Promise<SystemInfo
     cpuset: has('cpuset'),
     pids: has('pids'),
     oomKillDisable: cgroupVersion === '1' && has('memory'),
+    memorySwappiness: cgroupVersion === '1' && has('memory'),
     blkioWeight: cgroupVersion === '2' ? has('io') : weight !== '',
     cpus: cpus.trim(),
     memoryNodes: memoryNodes.trim(),

@@ -28,6 +28,7 @@ export interface SystemInfo {
     readonly cpuset: boolean;
     readonly pids: boolean;
     readonly oomKillDisable: boolean;
+    readonly memorySwappiness: boolean;
     readonly blkioWeight: boolean;
     /** Processors and memory nodes that control groups can hand out, as `0-3,6`; '' where that is not known. */
     readonly cpus: string;

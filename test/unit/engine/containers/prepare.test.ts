@@ -23,6 +23,20 @@ const mountOn = (config: RuntimeSpec, destination: string): RuntimeSpec['mounts'
   config.mounts.find((mount) => mount.destination === destination);
 
 describe('a start', () => {
+  it.each([
+    ['2', 'private', [{ type: 'cgroup' }]],
+    ['2', 'host', []],
+    ['1', 'private', []],
+  ] as const)(
+    'gives a privileged container with cgroup v%s, where %s is the default, Docker’s control group namespace',
+    async (version, defaultCgroupnsMode, namespaces) => {
+      const cgroup = { version, driver: 'cgroupfs', parent: '/docker' } as const;
+      await using engine = await ContainersFixture.open({ options: { cgroup, defaultCgroupnsMode } });
+      const id = await engine.run({ host: { privileged: true } });
+      expect(configOf(engine, id).linux.namespaces.filter(({ type }) => type === 'cgroup')).toEqual(namespaces);
+    },
+  );
+
   it('writes hosts, hostname and resolv.conf', async () => {
     await using engine = await ContainersFixture.open();
     const id = await engine.run({

@@ -8,18 +8,24 @@ describe('properties of a container’s scope', () => {
   it('are its name and what is limited', () => {
     expect(
       scopeAnnotations('web', {
-        memory: { limit: 64 * MIB, swap: 96 * MIB },
+        memory: { limit: 64 * MIB, reservation: 16 * MIB, swap: 96 * MIB },
         cpu: { quota: 25_000, period: 50_000 },
         pids: { limit: 77 },
       }),
     ).toEqual({
       'org.systemd.property.Description': `'Docker container web'`,
       'org.systemd.property.MemoryMax': `uint64 ${String(64 * MIB)}`,
+      'org.systemd.property.MemoryLow': `uint64 ${String(16 * MIB)}`,
       'org.systemd.property.MemorySwapMax': `uint64 ${String(32 * MIB)}`,
       'org.systemd.property.CPUQuotaPerSecUSec': 'uint64 500000',
       'org.systemd.property.CPUQuotaPeriodUSec': 'uint64 50000',
       'org.systemd.property.TasksMax': 'uint64 77',
     });
+  });
+
+  it('forbid swap where no memory beyond the limit is allowed', () => {
+    const properties = scopeAnnotations('a', { memory: { limit: MIB, swap: MIB } });
+    expect(properties).toMatchObject({ 'org.systemd.property.MemorySwapMax': 'uint64 0' });
   });
 
   it('leave out what is not limited, or without a bound', () => {

@@ -133,6 +133,7 @@ describe('what the host cannot enforce', () => {
     memoryBytes: 64 * MIB,
     memorySwapBytes: 128 * MIB,
     memoryReservationBytes: 32 * MIB,
+    memorySwappiness: 10,
     oomKillDisable: true,
     pidsLimit: 5,
     cpuShares: 5,
@@ -148,6 +149,7 @@ describe('what the host cannot enforce', () => {
   it.each([
     ['memory', { memoryBytes: 0, memorySwapBytes: -1, memoryReservationBytes: 0 }, 3],
     ['swap', { memorySwapBytes: -1 }, 1],
+    ['memorySwappiness', { memorySwappiness: null }, 1],
     ['oomKillDisable', { oomKillDisable: false }, 1],
     ['pids', { pidsLimit: null }, 1],
     ['cpuShares', { cpuShares: 0 }, 1],
