@@ -13,7 +13,7 @@ export default function makeInstalledTree(): (() => void) | undefined {
   // An overlay refuses a lower layer that lies inside another: the machine's root is one.
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'moored-installed', tree]);
   const takeAway = (): void => {
-    execFileSync('umount', [tree]);
+    execFileSync('umount', ['-l', tree]);
     rmSync(tree, { recursive: true, force: true });
   };
   const installed = spawnSync(join(PROJECT, 'install'), [], {
