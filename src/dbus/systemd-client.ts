@@ -77,6 +77,11 @@ export class SystemdClient implements Disposable {
     await this.#manager('SetUnitProperties', 'sba(sv)', [unit, true, [['Description', variant('s', description)]]]);
   }
 
+  /** True while the host goes down, from the first moment of its shutdown or reboot. */
+  async isHostEnding(): Promise<boolean> {
+    return (await this.#property(SYSTEMD_PATH, MANAGER, 'SystemState')) === 'stopping';
+  }
+
   async #unitPath(unit: string): Promise<string | null> {
     try {
       const [path] = await this.#manager('GetUnit', 's', [unit]);

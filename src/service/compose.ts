@@ -104,6 +104,7 @@ interface OpenRooms {
   readonly networks: Networks;
   readonly schedules: EngineSchedules;
   readonly reloadParts: readonly ReloadPart[];
+  readonly isHostEnding: () => Promise<boolean>;
 }
 
 async function openRooms(ground: Ground, resources: AsyncDisposableStack): Promise<OpenRooms> {
@@ -120,6 +121,7 @@ async function openRooms(ground: Ground, resources: AsyncDisposableStack): Promi
   const local = new LocalVolumeDriver(join(dataRoot, 'volumes'));
   const volumes = createVolumes({ database, clock, events, drivers: new Map([[local.name, local]]), contents });
   const conmonPath = requiredProgram('conmon');
+  const { isHostEnding, ...monitors } = openSystemd(ground, cgroups, resources);
   const monitor = resources.use(
     new ConmonMonitor({
       kernel,
@@ -127,7 +129,7 @@ async function openRooms(ground: Ground, resources: AsyncDisposableStack): Promi
       conmonPath,
       root: join(execRoot, 'monitor'),
       cgroups,
-      ...openSystemd(ground, cgroups, resources),
+      ...monitors,
     }),
   );
   // Images ask who uses them, containers ask for images: the door is handed over before the room is there.
@@ -156,17 +158,19 @@ async function openRooms(ground: Ground, resources: AsyncDisposableStack): Promi
   const schedules = createSchedules({ database, clock, logger: ground.logger, events, rooms: { ...rooms, prune } });
   const engine = { containers, images, networks, volumes, events, prune, schedules, system };
   const reloadParts = [...reloadPartsOf(ground, rooms), schedulesPart(ground, schedules)];
-  return { engine, containers, networks, schedules, reloadParts };
+  return { engine, containers, networks, schedules, reloadParts, isHostEnding };
 }
 
 function daemonOf(
   ground: Ground,
-  { engine, containers, networks, schedules, reloadParts }: OpenRooms,
+  { engine, containers, networks, schedules, reloadParts, isHostEnding }: OpenRooms,
   resources: AsyncDisposableStack,
 ): Daemon {
   const { clock, config, logger, version } = ground;
   const api = createApiServer({ engine, logger, clock, build: { version, gitCommit: 'moored', buildTime: '' } });
   let isClosed = false;
+  // Live restore is for the engine's own absence. What runs when the host goes down ends either way: better in good order.
+  const stopsContainers = async (): Promise<boolean> => !config.get('live-restore') || (await isHostEnding());
   const close = async ({ stopContainers }: { readonly stopContainers: boolean }): Promise<void> => {
     if (isClosed) return;
     isClosed = true;
@@ -191,7 +195,7 @@ function daemonOf(
         if (path !== ground.dataRoot) ground.kernel.mounts.unmount(path, { lazy: true });
       }
     },
-    close: () => close({ stopContainers: !config.get('live-restore') }),
+    close: async () => close({ stopContainers: await stopsContainers() }),
     [Symbol.asyncDispose]: () => close({ stopContainers: false }),
   };
 }

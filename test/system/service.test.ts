@@ -142,6 +142,34 @@ describe.skipIf(obstacle !== null)(
       expect(await rig.ok('systemctl is-active docker.service || true')).toBe('inactive');
     });
 
+    it.each([
+      ['without live-restore', {}],
+      ['with live-restore', { 'live-restore': true }],
+      ['in scopes, with live-restore', { 'live-restore': true, 'exec-opts': ['native.cgroupdriver=systemd'] }],
+    ])('ends containers in good order at a reboot %s', async (_how, options) => {
+      await configure(options);
+      await rig.ok('systemctl restart docker.service');
+      await rig.ok(
+        'docker run -d --name web --stop-signal INT busybox sh -c \'trap "echo in order; exit 7" INT; while :; do sleep 0.1; done\'',
+      );
+      await rig.ok("docker run -d --name kept --restart always busybox top && docker exec web sh -c 'kill -0 1'");
+      await rig.reboot();
+      // The first answer has what came back with the engine.
+      expect(await rig.ok("docker ps -a --format '{{.Names}} {{.State}}' | sort")).toBe('kept running\nweb exited');
+      expect(await rig.ok("docker inspect -f '{{.State.ExitCode}}' web; docker logs web")).toBe('7\nin order');
+      await rig.ok('docker rm -f kept web');
+      await configure({});
+      await rig.ok('systemctl restart docker.service');
+    });
+
+    it('opens no debugger at SIGUSR1', async () => {
+      await rig.ok('docker ps -q');
+      const main = await show('MainPID');
+      await rig.ok('systemctl kill -s USR1 docker.service; docker ps -q');
+      expect(await rig.ok('ss -Hltn')).toBe('');
+      expect(await show('MainPID')).toBe(main);
+    });
+
     it('says what to do when -H fd:// finds nothing', async () => {
       const node = await rig.ok("systemctl show -p ExecStart docker | grep -o 'argv\\[\\]=[^;]*' | cut -d= -f2-");
       const refused = await rig.run(`${node} -H fd:// --data-root /var/lib/docker/other -p /run/other.pid 2>&1`);

@@ -9,7 +9,17 @@ import type { MonitorScope, Units } from '../../engine/runtime/units.ts';
 import { cgroupDriverOf, isBootedWithSystemd } from './engine-options.ts';
 import type { Ground } from './rooms.ts';
 
-type Client = Units & Disposable;
+type Client = Units & Disposable & { isHostEnding(): Promise<boolean> };
+
+/** At a shutdown systemd has other things to do; longer than this nobody waits for its answer. */
+const ENDING_LIMIT_MS = 2_000;
+
+/** What systemd as PID 1 gives to the engine. */
+export interface Systemd {
+  readonly scope?: MonitorScope;
+  /** Whether the host goes down. False also where nobody knows. */
+  readonly isHostEnding: () => Promise<boolean>;
+}
 
 /**
  * What the engine makes of systemd as PID 1: a scope for its monitors, and names for its containers' scopes. Nothing
@@ -19,11 +29,20 @@ export function openSystemd(
   { kernel, clock, logger, events, config }: Ground,
   cgroups: CgroupHost,
   resources: AsyncDisposableStack,
-): { readonly scope?: MonitorScope } {
-  if (!isBootedWithSystemd()) return {};
+): Systemd {
+  if (!isBootedWithSystemd()) return { isHostEnding: () => Promise.resolve(false) };
   const units = resources.use(lazyUnits(clock));
   if (cgroupDriverOf(config, cgroups.version) === 'systemd') resources.use(nameScopes(events, units));
-  return { scope: resources.use(new SystemdMonitorScope({ kernel, clock, logger, cgroups, units })) };
+  return {
+    scope: resources.use(new SystemdMonitorScope({ kernel, clock, logger, cgroups, units })),
+    isHostEnding: () => withinLimit(units.isHostEnding(), clock),
+  };
+}
+
+async function withinLimit(answer: Promise<boolean>, clock: Clock): Promise<boolean> {
+  const late = Promise.withResolvers<false>();
+  using _timer = clock.after(ENDING_LIMIT_MS, () => late.resolve(false));
+  return await Promise.race([answer.catch(() => false), late.promise]);
 }
 
 /** Nothing is loaded or connected before the first call. */
@@ -33,6 +52,7 @@ export function lazyUnits(clock: Clock): Client {
   return {
     controlGroupOf: async (unit) => (await client()).controlGroupOf(unit),
     startScope: async (request) => (await client()).startScope(request),
+    isHostEnding: async () => (await client()).isHostEnding(),
     describe: async (unit, description) => (await client()).describe(unit, description),
     [Symbol.dispose]: () => {
       void loading?.then(

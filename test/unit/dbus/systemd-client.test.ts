@@ -69,6 +69,18 @@ describe('systemd over the bus', () => {
     await expect(clientOf(ended).controlGroupOf('x.scope')).resolves.toBeNull();
   });
 
+  it('knows whether the host goes down', async () => {
+    const states = ['running', 'stopping'];
+    const connection = new Scripted(() => [variant('s', states.shift())]);
+    using client = clientOf(connection);
+    expect([await client.isHostEnding(), await client.isHostEnding()]).toEqual([false, true]);
+    expect(connection.calls[0]).toMatchObject({
+      path: '/org/freedesktop/systemd1',
+      member: 'Get',
+      body: ['org.freedesktop.systemd1.Manager', 'SystemState'],
+    });
+  });
+
   it('turns answers into errors of the engine', async () => {
     const exists = new Scripted(() => new BusError('org.freedesktop.systemd1.UnitExists', 'Unit exists.'));
     await expect(clientOf(exists).startScope({ name: 'x.scope', description: '', pids: [1] })).rejects.toThrow(
