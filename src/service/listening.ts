@@ -1,4 +1,4 @@
-/** Brings the API to its sockets: inherited ones first, then configured ones, each once. */
+/** Brings the API to its sockets: inherited and configured ones, each once. */
 import { closeSync } from 'node:fs';
 import type { ApiServer } from '../api/server.ts';
 import { messageOf, UnavailableError } from '../base/errors.ts';
@@ -24,7 +24,7 @@ export interface Listening {
   readonly isPlainTcp: boolean;
 }
 
-/** Listens on all of the plan. UnavailableError `failed to load listeners: …`; what listens by then goes on. */
+/** Listens on all of the plan: network, inherited, others. UnavailableError `failed to load listeners: …`; what listens by then goes on. */
 export async function listenOnAll(api: ApiServer, options: ListeningOptions): Promise<readonly Listening[]> {
   const done: Listening[] = [];
   const listen = async (target: Parameters<ApiServer['listen']>[0]): Promise<void> => {
@@ -34,11 +34,14 @@ export async function listenOnAll(api: ApiServer, options: ListeningOptions): Pr
   };
   try {
     for (const { fd } of options.plan.unwanted) closeSync(fd);
+    // Where it is an address that fails, whoever waits at the inherited sockets can still be told; see refusal.ts.
+    for (const wanted of options.plan.addresses) {
+      if (wanted.kind === 'tcp') await listen(wanted);
+    }
     for (const { fd } of options.plan.inherited) await listen({ kind: 'fd', fd });
     const inherited = done.map(({ address }) => address.replace(/^unix:\/\//, ''));
     for (const wanted of options.plan.addresses) {
-      if (wanted.kind === 'tcp') await listen(wanted);
-      else if (!inherited.some((path) => isSamePath(path, wanted.path))) {
+      if (wanted.kind === 'unix' && !inherited.some((path) => isSamePath(path, wanted.path))) {
         await listen({ ...wanted, gid: await socketGroup(wanted.path, options) });
       }
     }

@@ -44,6 +44,19 @@ describe.skipIf(obstacle !== null)(`a refused start${obstacle === null ? '' : ` 
     );
   });
 
+  it('tells the client that another socket cannot be had, and leaves what runs', async () => {
+    await options('');
+    await rig.ok('systemctl stop docker docker.socket; systemctl start docker.socket');
+    await rig.importBusybox();
+    await rig.ok('docker run -d --name web busybox top; systemctl kill -s KILL docker.service; systemctl stop docker');
+    await options('-H tcp://192.0.2.1:2375');
+    const refused = await rig.run('docker ps');
+    expect(refused.stderr).toMatch(
+      /^Error response from daemon: failed to start daemon: failed to load listeners: .*192\.0\.2\.1/,
+    );
+    await rig.ok('pgrep -x top');
+  });
+
   it('serves the next client once the file is mended', async () => {
     await options('');
     await rig.until('docker ps', 'an engine');
