@@ -11,8 +11,9 @@ import { formatProblem } from '../config/origin.ts';
 import type { Kernel } from '../engine/kernel/kernel.ts';
 import type { InheritedSocket } from './activation.ts';
 import { keepAutostartFlag } from './autostart.ts';
+import { keepBus } from './bus.ts';
 import { compose, type Daemon } from './compose.ts';
-import { openBus } from './compose/bus.ts';
+import type { BusParts, openBus } from './compose/bus.ts';
 import { parseHosts, planListening, type ListenPlan } from './hosts.ts';
 import { exitWhenIdle } from './idle.ts';
 import { checkSocketGroup, listenOnAll } from './listening.ts';
@@ -141,10 +142,11 @@ async function work(
   const listening = { plan: listen, group: config.get('group'), tls: protection, logger, kernel } as const;
   facts.listensOn(await listenOnAll(daemon.api, listening));
   using _status = followStatus({ events, clock, notifier, counts: () => daemon.containers.counts() });
+  // Below the bus: its end, which waits for jobs to let go, is a part of the stop as well.
+  using patience = new DisposableStack();
   const address = process.env['DBUS_SYSTEM_BUS_ADDRESS'] ?? null;
-  await using bus = config.get('dbus')
-    ? await openBus({ engine: daemon.engine, clock, logger, logControl, version, address, facts, config })
-    : null;
+  const parts = { engine: daemon.engine, clock, logger, logControl, version, address, facts, config };
+  await using bus = config.get('dbus') ? await keepBus({ open: () => openBusLater(parts), clock, logger }) : null;
   using _idle = exitWhenIdle({
     clock,
     logger,
@@ -160,6 +162,16 @@ async function work(
   facts.enter('running');
   await signals.ended;
   facts.enter('stopping');
+  notifier.stopping('Stopping');
+  patience.use(extendTimeouts(clock, notifier));
+}
+
+/** Loading the front takes 60 ms of the main thread: who has waited at the socket for this start is answered first. */
+const BUS_PAUSE_MS = 30;
+
+async function openBusLater(parts: BusParts): Promise<Awaited<ReturnType<typeof openBus>>> {
+  await parts.clock.sleep(BUS_PAUSE_MS);
+  return (await import('./compose/bus.ts')).openBus(parts);
 }
 
 /** Only for the engine that boots with the host: one that was started by hand has no part in the next boot. */

@@ -44,24 +44,31 @@ export async function openBus(parts: BusParts): Promise<BusFront & AsyncDisposab
     logControl: busLogControl(parts.logControl),
     ...(parts.address === null ? {} : { address: parts.address }),
     objects: async (tree) => {
-      const objects = await exportEngine({ engine, tree, descriptors, words, facts, clock, logger });
+      // What fails half-way leaves nothing that follows the engine: it is all made again.
+      using made = new DisposableStack();
+      const objects = made.use(await exportEngine({ engine, tree, descriptors, words, facts, clock, logger }));
       jobs = objects.jobs;
       const reload = async (): Promise<void> => {
         await facts.reload();
       };
-      const editor = new ConfigEditor({
-        running: () => config.snapshot,
-        reload,
-        clock,
-        logger,
-        backupDirectory: BACKUP_DIRECTORY,
-        effects: createFileEffects(),
-      });
+      const editor = made.use(
+        new ConfigEditor({
+          running: () => config.snapshot,
+          reload,
+          clock,
+          logger,
+          backupDirectory: BACKUP_DIRECTORY,
+          effects: createFileEffects(),
+        }),
+      );
       waiting = editor;
-      const refreshing = facts.watch((change) => {
-        if (change.kind === 'reloading' && !change.active) editor.refresh();
-      });
-      return [objects, exportConfig({ port: editor, tree }), editor, refreshing];
+      made.use(exportConfig({ port: editor, tree }));
+      made.use(
+        facts.watch((change) => {
+          if (change.kind === 'reloading' && !change.active) editor.refresh();
+        }),
+      );
+      return [made.move()];
     },
   });
   return closingJobsFirst(front, jobs, waiting);
