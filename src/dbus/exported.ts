@@ -47,6 +47,12 @@ export interface Call {
 /** A method: arguments by the XML's order; returns the out arguments as an array. */
 export type MethodHandler = (call: Call, ...args: readonly never[]) => readonly unknown[] | Promise<readonly unknown[]>;
 
+/** What a method without out arguments returns, once the verb is through. */
+export async function done(verb: Promise<unknown>): Promise<readonly []> {
+  await verb;
+  return [];
+}
+
 /** One interface on one object. */
 export interface ExportedInterface {
   /** `org.moored.Engine1.Container`; its XML lies in introspection/. */

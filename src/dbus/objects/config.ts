@@ -2,7 +2,7 @@
 import type { ConfigKey, ConfigOption, ConfigOptionDescription, ConfigPort, SetConfigOptions } from '../config-port.ts';
 import { decodeDictionary, type Dictionary } from '../dictionary.ts';
 import { invalidArgs, namedError } from '../errors.ts';
-import { variant, type Call, type ExportedObject, type ObjectTree, type Variant } from '../exported.ts';
+import { done, variant, type Call, type ExportedObject, type ObjectTree, type Variant } from '../exported.ts';
 import { CONFIG_PATH, interfaceName } from '../names.ts';
 import { millisecondsOf } from '../times.ts';
 
@@ -80,10 +80,7 @@ function writingMethods(port: ConfigPort) {
       const result = await port.unset(keys, revision, uid);
       return [result.revision, result.restartNeeded];
     },
-    Confirm: async (_call: Call, checkpoint: string) => {
-      await port.confirm(checkpoint);
-      return [];
-    },
+    Confirm: async (_call: Call, checkpoint: string) => done(port.confirm(checkpoint)),
     Rollback: async ({ uid }: Call, checkpoint: string) => [await port.rollback(checkpoint, uid)],
     ListBackups: () => [
       port

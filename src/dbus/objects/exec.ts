@@ -3,7 +3,7 @@ import type { ContainerId, ExecId } from '../../base/ids.ts';
 import type { ExecView } from '../../engine/index.ts';
 import { detailsOfContainer } from '../container-details.ts';
 import { decodeDictionary, type Dictionary } from '../dictionary.ts';
-import type { ExportedInterface, MethodHandler } from '../exported.ts';
+import { done, type ExportedInterface, type MethodHandler } from '../exported.ts';
 import { execPath, interfaceName, pathOf } from '../names.ts';
 import { serveAttachment } from './container/attach.ts';
 import type { ContainerParts } from './container/parts.ts';
@@ -127,9 +127,4 @@ export function detailsOfExec(spec: {
     tty: String(spec.terminal),
     ...(spec.privileged ? { privileged: 'true', 'privileged-by': 'exec' } : {}),
   };
-}
-
-async function done(verb: Promise<void>): Promise<readonly unknown[]> {
-  await verb;
-  return [];
 }

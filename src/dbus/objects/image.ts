@@ -107,15 +107,16 @@ function methodsOf(
   words: Pick<RestWords, 'inspectImage'>,
 ): ExportedInterface['methods'] {
   const { id } = view();
+  const checkName = (reference: string): void => {
+    if (images.get(reference).id !== id) throw new InvalidArgumentError(`${reference} is not a name of this image`);
+  };
   return {
     Tag: (_call: Call, reference: string) => {
       images.tag(id, reference, null);
       return [];
     },
     Untag: (_call: Call, reference: string) => {
-      if (images.get(reference).id !== id) {
-        throw new InvalidArgumentError(`${reference} is not a name of this image`);
-      }
+      checkName(reference);
       images.untag(reference);
       return [];
     },
@@ -133,9 +134,7 @@ function methodsOf(
       const { Reference: asked, Auth: auth = {} } = decodeDictionary(UPDATE_KEYS, options);
       const reference = asked ?? view().tags[0];
       if (reference === undefined) throw new InvalidArgumentError('the image has no tag to look for in a registry');
-      if (images.get(reference).id !== id) {
-        throw new InvalidArgumentError(`${reference} is not a name of this image`);
-      }
+      checkName(reference);
       const digest = await images.remoteDigest(reference, { auth: registryAuthOf(auth), signal: call.signal });
       const isKnown = view().digests.includes(`${repositoryOf(reference)}@${digest}`);
       return [!isKnown, digest];

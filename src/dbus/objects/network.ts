@@ -1,39 +1,27 @@
 /** Networks as objects. */
 import type { Engine, NetworkView } from '../../engine/index.ts';
-import type { ContainerUsers } from '../container-users.ts';
-import type { ExportedInterface, ObjectTree } from '../exported.ts';
+import { done, type ExportedInterface } from '../exported.ts';
 import { interfaceName, pathOf } from '../names.ts';
+import { mirrorNoun, type MirrorGround } from './mirror.ts';
 import type { RestWords } from '../rest-words.ts';
 import { notSupported } from '../unsupported.ts';
 
-export interface MirrorNetworksOptions {
+export interface MirrorNetworksOptions extends MirrorGround {
   readonly engine: Pick<Engine, 'networks' | 'events'>;
-  readonly tree: ObjectTree;
-  readonly users: ContainerUsers;
   readonly words: Pick<RestWords, 'inspectNetwork'>;
 }
 
 /** Puts every network into the tree and keeps it there as it is. */
 export function mirrorNetworks(options: MirrorNetworksOptions): Disposable {
-  const { engine, tree, users } = options;
-  const watching = new DisposableStack();
-  const add = (network: NetworkView): void => {
-    tree.add({ path: pathOf('network', network.id), interfaces: [interfaceOf(network, options)] });
-  };
-  watching.use(
-    engine.events.listen(({ type, action, actorId }) => {
-      if (type !== 'network') return;
-      if (action === 'create') add(engine.networks.get(actorId));
-      if (action === 'destroy') tree.remove(pathOf('network', actorId));
-    }),
-  );
-  watching.use(
-    users.listen((kind, id) => {
-      if (kind === 'network') tree.changed(pathOf('network', id));
-    }),
-  );
-  for (const network of engine.networks.list()) add(network);
-  return watching;
+  const { networks } = options.engine;
+  return mirrorNoun(options, {
+    type: 'network',
+    list: () => networks.list(),
+    get: (id) => networks.get(id),
+    keyOf: ({ id }) => id,
+    pathOf: (id) => pathOf('network', id),
+    interfaceOf: (network) => interfaceOf(network, options),
+  });
 }
 
 const BRIDGE_NAME_OPTION = 'com.docker.network.bridge.name';
@@ -47,10 +35,7 @@ function interfaceOf(network: NetworkView, { engine, users, words }: MirrorNetwo
     methods: {
       Connect: () => notSupported('connecting running containers to networks'),
       Disconnect: () => notSupported('disconnecting containers from networks'),
-      Remove: async () => {
-        await engine.networks.remove(id);
-        return [];
-      },
+      Remove: async () => done(engine.networks.remove(id)),
       Inspect: async () => [await words.inspectNetwork(id)],
     },
     properties: () => ({

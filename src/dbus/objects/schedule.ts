@@ -2,7 +2,7 @@
 import { InternalError } from '../../base/errors.ts';
 import type { Engine, ScheduleRun, ScheduleView } from '../../engine/index.ts';
 import type { Dictionary } from '../dictionary.ts';
-import { variant, type Call, type ExportedInterface, type ObjectTree, type Variant } from '../exported.ts';
+import { done, variant, type Call, type ExportedInterface, type ObjectTree, type Variant } from '../exported.ts';
 import type { Jobs } from '../jobs.ts';
 import { interfaceName, namedPath, type PolkitAction } from '../names.ts';
 import { timingChangeOf } from '../schedule-words.ts';
@@ -54,14 +54,9 @@ function interfaceOf(name: string, { engine, jobs }: MirrorSchedulesOptions): Ex
         if (action !== 'prune') await call.authorize(action, detailsOf(schedule));
         return [runNow(schedule, call, { engine, jobs })];
       },
-      Modify: async (_call: Call, cron: string, options: Dictionary) => {
-        await schedules.modify(name, { ...(cron === '' ? {} : { cron }), ...timingChangeOf(options) });
-        return [];
-      },
-      Remove: async () => {
-        await schedules.remove(name);
-        return [];
-      },
+      Modify: async (_call: Call, cron: string, options: Dictionary) =>
+        done(schedules.modify(name, { ...(cron === '' ? {} : { cron }), ...timingChangeOf(options) })),
+      Remove: async () => done(schedules.remove(name)),
     },
     properties: () => propertiesOf(view()),
     polkitDetails: () => detailsOf(view()),

@@ -1,20 +1,18 @@
 /** Volumes as objects. */
 import type { Engine, VolumeRecord } from '../../engine/index.ts';
-import type { ContainerUsers } from '../container-users.ts';
 import type { Descriptors } from '../descriptors.ts';
 import { decodeDictionary, type Dictionary } from '../dictionary.ts';
-import type { Call, ExportedInterface, ObjectTree } from '../exported.ts';
+import { done, type Call, type ExportedInterface } from '../exported.ts';
 import type { Jobs } from '../jobs.ts';
 import { interfaceName, namedPath } from '../names.ts';
 import type { OpenStreams } from '../open-streams.ts';
 import { withReceived } from '../received-stream.ts';
 import type { RestWords } from '../rest-words.ts';
 import { usecOf } from '../times.ts';
+import { mirrorNoun, type MirrorGround } from './mirror.ts';
 
-export interface MirrorVolumesOptions {
+export interface MirrorVolumesOptions extends MirrorGround {
   readonly engine: Pick<Engine, 'volumes' | 'events'>;
-  readonly tree: ObjectTree;
-  readonly users: ContainerUsers;
   readonly jobs: Jobs;
   readonly descriptors: Descriptors;
   readonly streams: OpenStreams;
@@ -23,25 +21,15 @@ export interface MirrorVolumesOptions {
 
 /** Puts every volume into the tree and keeps it there as it is. */
 export function mirrorVolumes(options: MirrorVolumesOptions): Disposable {
-  const { engine, tree, users } = options;
-  const watching = new DisposableStack();
-  const add = (volume: VolumeRecord): void => {
-    tree.add({ path: namedPath('volume', volume.name), interfaces: [interfaceOf(volume, options)] });
-  };
-  watching.use(
-    engine.events.listen(({ type, action, actorId }) => {
-      if (type !== 'volume') return;
-      if (action === 'create') add(engine.volumes.get(actorId));
-      if (action === 'destroy') tree.remove(namedPath('volume', actorId));
-    }),
-  );
-  watching.use(
-    users.listen((kind, name) => {
-      if (kind === 'volume') tree.changed(namedPath('volume', name));
-    }),
-  );
-  for (const volume of engine.volumes.list()) add(volume);
-  return watching;
+  const { volumes } = options.engine;
+  return mirrorNoun(options, {
+    type: 'volume',
+    list: () => volumes.list(),
+    get: (name) => volumes.get(name),
+    keyOf: ({ name }) => name,
+    pathOf: (name) => namedPath('volume', name),
+    interfaceOf: (volume) => interfaceOf(volume, options),
+  });
 }
 
 function interfaceOf(volume: VolumeRecord, options: MirrorVolumesOptions): ExportedInterface {
@@ -66,10 +54,7 @@ const IMPORT_KEYS = { Force: 'b' } as const;
 function methodsOf(name: string, options: MirrorVolumesOptions): ExportedInterface['methods'] {
   const { engine, words, streams } = options;
   return {
-    Remove: async (_call: Call, force: boolean) => {
-      await engine.volumes.remove(name, { force });
-      return [];
-    },
+    Remove: async (_call: Call, force: boolean) => done(engine.volumes.remove(name, { force })),
     GetUsage: async () => [await engine.volumes.usage(name), engine.volumes.usersOf(name).length],
     Export: () => {
       const tar = engine.volumes.export(name);

@@ -2,7 +2,7 @@ import { messageOf } from '../../../base/errors.ts';
 import { frame } from '../../../base/stdio-frame.ts';
 import type { Attachment, OutputSink } from '../../../engine/index.ts';
 import { decodeDictionary, type Dictionary } from '../../dictionary.ts';
-import type { MethodHandler } from '../../exported.ts';
+import { done, type MethodHandler } from '../../exported.ts';
 import type { OpenStreams, ServedStream } from '../../open-streams.ts';
 import type { Subject } from './parts.ts';
 
@@ -12,10 +12,8 @@ export function attachMethods(subject: Subject): Readonly<Record<string, MethodH
   const { parts, id } = subject;
   return {
     Attach: async (_call, options: Dictionary) => attach(subject, options),
-    ResizeTTY: async (_call, rows: number, columns: number) => {
-      await parts.engine.containers.resize(id, { height: rows, width: columns });
-      return [];
-    },
+    ResizeTTY: async (_call, rows: number, columns: number) =>
+      done(parts.engine.containers.resize(id, { height: rows, width: columns })),
   };
 }
 

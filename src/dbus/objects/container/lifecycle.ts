@@ -2,7 +2,7 @@ import { ConflictError, InvalidArgumentError, NotImplementedError } from '../../
 import type { WaitCondition } from '../../../engine/index.ts';
 import { detailsOfContainer } from '../../container-details.ts';
 import { decodeDictionary, type Dictionary } from '../../dictionary.ts';
-import { variant, type Call, type MethodHandler, type Variant } from '../../exported.ts';
+import { done, variant, type Call, type MethodHandler, type Variant } from '../../exported.ts';
 import { millisecondsOf } from '../../times.ts';
 import type { Subject } from './parts.ts';
 
@@ -75,11 +75,6 @@ async function wait({ parts, id }: Subject, call: Call, given: string): Promise<
   if (condition === undefined) throw new InvalidArgumentError(`invalid condition: ${JSON.stringify(given)}`);
   const { exitCode, error } = await parts.engine.containers.wait(id, condition, call.signal).result;
   return [exitCode, error ?? ''];
-}
-
-async function done(verb: Promise<void>): Promise<readonly unknown[]> {
-  await verb;
-  return [];
 }
 
 async function nothing(verb: Promise<void>): Promise<Details> {

@@ -37,11 +37,16 @@ export function propertiesOf(view: ContainerView, facts: MirroredFacts): Readonl
     LogDriver: view.logDriver,
     Networks: view.endpoints.map(({ networkId }) => pathOf('network', networkId)),
     Volumes: [...new Set(view.mounts.flatMap(volumePath))],
-    PublishedPorts: view.endpoints.flatMap(({ publishedPorts }) =>
-      publishedPorts.map(({ hostIp, hostPort, container }) => [hostIp, hostPort, container.port, container.protocol]),
-    ),
+    PublishedPorts: publishedPortsOf(view),
     SizeRw: facts.sizeRwBytes,
   };
+}
+
+/** `a(sqqs)`: host address, host port, container port, protocol. */
+export function publishedPortsOf({ endpoints }: ContainerView): readonly (readonly unknown[])[] {
+  return endpoints.flatMap(({ publishedPorts }) =>
+    publishedPorts.map(({ hostIp, hostPort, container }) => [hostIp, hostPort, container.port, container.protocol]),
+  );
 }
 
 /** `no`, `always`, `unless-stopped`, `on-failure`, `on-failure:5`: what the typed configuration takes. */

@@ -1,6 +1,6 @@
-import { NotImplementedError } from '../../../base/errors.ts';
 import type { Descriptors } from '../../descriptors.ts';
 import type { MethodHandler } from '../../exported.ts';
+import { notSupported } from '../../unsupported.ts';
 
 /** Methods of the interface whose verbs the engine does not have, with what each would do. */
 const MISSING: Readonly<Record<string, string>> = {
@@ -16,17 +16,13 @@ const MISSING: Readonly<Record<string, string>> = {
 
 /** They say so, after polkit has agreed as it would for the real thing. */
 export function unsupportedMethods(descriptors: Pick<Descriptors, 'close'>): Readonly<Record<string, MethodHandler>> {
-  const refusals = Object.entries(MISSING).map(([name, deed]) => [name, () => refuse(deed)] as const);
+  const refusals = Object.entries(MISSING).map(([name, deed]) => [name, () => notSupported(deed)] as const);
   return {
     ...Object.fromEntries(refusals),
     CopyTo: (_call, _path: string, tar: number) => {
       // What a client sent is ours to close.
       descriptors.close(tar);
-      return refuse('copying files into a container');
+      return notSupported('copying files into a container');
     },
   };
-}
-
-function refuse(deed: string): never {
-  throw new NotImplementedError(`${deed} is not supported by this version of moored`);
 }

@@ -1,5 +1,6 @@
 /** Containers in: made, or pulled for, made and started. */
 import { InvalidArgumentError } from '../../../base/errors.ts';
+import type { ContainerId } from '../../../base/ids.ts';
 import { decodeContainerConfig, type ContainerWish } from '../../container-config.ts';
 import { detailsOfSpec } from '../../container-details.ts';
 import type { Dictionary } from '../../dictionary.ts';
@@ -16,9 +17,9 @@ export function containerMethods(parts: ManagerParts): Methods {
   const { words } = parts;
   return {
     CreateContainer: async (_call: Call, name: string, image: string, config: Dictionary) =>
-      create(parts, name, orderOf(parts, decodeContainerConfig(image, config))),
+      replyOf(await create(parts, name, orderOf(parts, decodeContainerConfig(image, config)))),
     CreateContainerFromJSON: async (_call: Call, name: string, body: string) =>
-      create(parts, name, words.createOrder(body, '')),
+      replyOf(await create(parts, name, words.createOrder(body, ''))),
     RunContainer: (call: Call, name: string, image: string, command: readonly string[], config: Dictionary) => {
       const wish = wishToRun(image, command, config);
       const order = orderOf(parts, wish);
@@ -81,10 +82,20 @@ function wishToRun(image: string, command: readonly string[], config: Dictionary
   return decodeContainerConfig(image, full);
 }
 
-async function create({ engine }: ManagerParts, name: string, order: CreateOrder): Promise<readonly unknown[]> {
+interface Made {
+  readonly id: ContainerId;
+  readonly path: string;
+  readonly warnings: readonly string[];
+}
+
+async function create({ engine }: ManagerParts, name: string, order: CreateOrder): Promise<Made> {
   const { spec, frontDocument } = order;
   const { id, warnings } = await engine.containers.create({ name: name === '' ? null : name, spec, frontDocument });
-  return [pathOf('container', id), [...order.warnings, ...warnings]];
+  return { id, path: pathOf('container', id), warnings: [...order.warnings, ...warnings] };
+}
+
+function replyOf({ path, warnings }: Made): readonly unknown[] {
+  return [path, warnings];
 }
 
 interface RunOrder {
@@ -99,12 +110,8 @@ async function run(parts: ManagerParts, { name, image, wish, order }: RunOrder, 
   await pullFirst(parts, image, wish, job);
   job.signal.throwIfAborted();
   job.report({ phase: 'creating', done: 0, total: 0 });
-  const { spec, frontDocument } = order;
-  const { id, warnings } = await containers.create({ name: name === '' ? null : name, spec, frontDocument });
-  const made: Details = {
-    Container: variant('o', pathOf('container', id)),
-    Warnings: variant('as', [...order.warnings, ...warnings]),
-  };
+  const { id, path, warnings } = await create(parts, name, order);
+  const made: Details = { Container: variant('o', path), Warnings: variant('as', warnings) };
   job.report({ phase: 'starting', done: 0, total: 0 });
   // Registered before the start: no exit is too quick for it.
   const exit = wish.wait ? containers.wait(id, 'next-exit', job.signal) : null;

@@ -7,6 +7,7 @@ import { variant, type Call, type Variant } from '../../exported.ts';
 import { filterWordsOf } from '../../filter-words.ts';
 import { imagePath, namedPath, pathOf } from '../../names.ts';
 import { usecOf, usecOfText } from '../../times.ts';
+import { publishedPortsOf } from '../container/properties.ts';
 import type { ManagerParts, Methods } from './parts.ts';
 
 export function listingMethods({ engine, words, facts }: ManagerParts): Methods {
@@ -68,19 +69,10 @@ function containerRow(view: ContainerView): readonly unknown[] {
     ImageId: variant('s', view.imageId),
     Command: variant('as', [view.path, ...view.args]),
     Labels: variant('a{ss}', spec.labels),
-    PublishedPorts: variant('a(sqqs)', view.endpoints.flatMap(portsOf)),
+    PublishedPorts: variant('a(sqqs)', publishedPortsOf(view)),
     ...(state.status === 'exited' ? { ExitCode: variant('i', state.lastExit.exitCode) } : {}),
   };
   return [pathOf('container', id), id, name, spec.image, state.status, usecOf(createdAt), extra];
-}
-
-function portsOf({ publishedPorts }: ContainerView['endpoints'][number]): readonly (readonly unknown[])[] {
-  return publishedPorts.map(({ hostIp, hostPort, container }) => [
-    hostIp,
-    hostPort,
-    container.port,
-    container.protocol,
-  ]);
 }
 
 function imageRow(image: ImageView): readonly unknown[] {
