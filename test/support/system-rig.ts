@@ -15,14 +15,13 @@ import { once } from 'node:events';
 import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { busyboxTar, run, type CommandResult } from './engine.ts';
+import { run, type CommandResult } from './engine.ts';
+import { commandOf, Guest, type LineOptions } from './guest.ts';
 
 const PROJECT = new URL('../..', import.meta.url).pathname.replace(/\/$/, '');
 const BOOT = join(PROJECT, 'test/support/system-rig/boot');
 /** Where the tree made by `./install` lies; test/system/global-setup.ts makes it and takes it away. */
 export const INSTALLED_TREE_VARIABLE = 'MOORED_TEST_INSTALLED';
-const UNTIL_LIMIT_MS = 30_000;
-const POLL_MS = 50;
 
 export interface RigOptions {
   /** Lay an installed moored over the root. */
@@ -31,13 +30,15 @@ export interface RigOptions {
   readonly files?: Readonly<Record<string, string>>;
 }
 
-export class SystemRig implements AsyncDisposable {
+export class SystemRig extends Guest implements AsyncDisposable {
+  protected override readonly patienceMs = 30_000;
   readonly #boot: ChildProcess;
   readonly #lines: AsyncIterator<string>;
   #leader = '';
   #root = '';
 
   private constructor(boot: ChildProcess, lines: AsyncIterator<string>) {
+    super();
     this.#boot = boot;
     this.#lines = lines;
   }
@@ -95,53 +96,9 @@ export class SystemRig implements AsyncDisposable {
     return true;
   }
 
-  /** Runs a shell line in the guest, as root or as a user with that user's groups. */
-  run(
-    line: string,
-    options: { readonly user?: string; readonly stdin?: string | Buffer } = {},
-  ): Promise<CommandResult> {
-    const { user, stdin } = options;
-    const as =
-      user === undefined ? [] : ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--init-groups', '--inh-caps=-all'];
-    const environment = ['env', '-i', `PATH=${GUEST_PATH}`, 'HOME=/root', 'LANG=C.UTF-8', 'DOCKER_CLI_HINTS=false'];
+  override run(line: string, { user, stdin }: LineOptions = {}): Promise<CommandResult> {
     const enter = ['-t', this.#leader, '-m', '-u', '-i', '-n', '-p', '-C', '--'];
-    return run('nsenter', [...enter, ...environment, ...as, 'sh', '-c', line], stdin === undefined ? {} : { stdin });
-  }
-
-  /** Runs a shell line that must succeed; its stdout without the last newline. */
-  async ok(line: string, options: { readonly user?: string; readonly stdin?: string | Buffer } = {}): Promise<string> {
-    const result = await this.run(line, options);
-    if (result.code !== 0) {
-      const journal = await this.run('journalctl --no-pager -o short -n 60');
-      throw new Error(
-        `${line}\nended with ${String(result.code)}: ${result.stdout}${result.stderr}\njournal:\n${journal.stdout}`,
-      );
-    }
-    return result.stdout.replace(/\n$/, '');
-  }
-
-  /** Runs a shell line again and again until it succeeds. The stdout of that time. */
-  async until(line: string, what: string): Promise<string> {
-    const deadline = performance.now() + UNTIL_LIMIT_MS;
-    for (;;) {
-      const result = await this.run(line);
-      if (result.code === 0) return result.stdout.replace(/\n$/, '');
-      if (performance.now() > deadline) {
-        const journal = await this.run('journalctl --no-pager -o short -n 60');
-        throw new Error(`waited in vain for: ${what}\n${result.stdout}${result.stderr}\n${journal.stdout}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
-  }
-
-  /** Writes a file into the guest's root. */
-  async write(path: string, text: string): Promise<void> {
-    await this.ok(`mkdir -p "$(dirname '${path}')" && cat > '${path}'`, { stdin: text });
-  }
-
-  /** Imports the small image `busybox:latest` through the docker CLI (and so starts the engine). */
-  async importBusybox(): Promise<void> {
-    await this.ok('docker import - busybox:latest', { stdin: await busyboxTar() });
+    return run('nsenter', [...enter, ...commandOf(line, user)], stdin === undefined ? {} : { stdin });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -150,8 +107,6 @@ export class SystemRig implements AsyncDisposable {
     await ended;
   }
 }
-
-const GUEST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 function writeTree(root: string, files: Readonly<Record<string, string>>): void {
   for (const [path, text] of Object.entries(files)) {
