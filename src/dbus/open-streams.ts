@@ -8,10 +8,13 @@ import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Descriptors } from './descriptors.ts';
+import { BusError, standardErrorName } from './errors.ts';
 
 /** How often it is looked whether somebody still holds the other end of a stream that the client has half-closed. */
 const PROBE_INTERVAL_MS = 2000;
 const NOTHING = Buffer.alloc(0);
+/** Far more than people and their tools follow; a client in a loop must not take all descriptors of the daemon. */
+const MAX_OPEN = 4096;
 
 /** Our end of a stream. */
 export interface ServedStream {
@@ -28,17 +31,20 @@ export class OpenStreams implements Disposable {
   readonly #descriptors: Pick<Descriptors, 'openSocketPair'>;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #maxOpen: number;
   readonly #open = new Set<Duplex>();
 
   constructor(parts: {
     readonly descriptors: Pick<Descriptors, 'openSocketPair'>;
     readonly clock: Clock;
     readonly logger: Logger;
+    readonly maxOpen?: number;
   }) {
-    const { descriptors, clock, logger } = parts;
+    const { descriptors, clock, logger, maxOpen = MAX_OPEN } = parts;
     this.#descriptors = descriptors;
     this.#clock = clock;
     this.#logger = logger;
+    this.#maxOpen = maxOpen;
   }
 
   get count(): number {
@@ -66,7 +72,14 @@ export class OpenStreams implements Disposable {
     for (const stream of [...this.#open]) stream.destroy();
   }
 
+  /** LimitsExceeded when too many are open. */
   #pair(): { readonly fd: number; readonly stream: Duplex; readonly gone: AbortController } {
+    if (this.#open.size >= this.#maxOpen) {
+      throw new BusError(
+        standardErrorName('LimitsExceeded'),
+        `${String(this.#maxOpen)} streams are open: close some first`,
+      );
+    }
     const { fd, stream } = this.#descriptors.openSocketPair();
     const gone = new AbortController();
     this.#open.add(stream);

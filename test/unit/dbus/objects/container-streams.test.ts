@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Timestamp } from '../../../../src/base/clock.ts';
 import { frame } from '../../../../src/base/stdio-frame.ts';
+import { silentLogger } from '../../../../src/base/logger.ts';
 import { variant } from '../../../../src/dbus/exported.ts';
+import { OpenStreams } from '../../../../src/dbus/open-streams.ts';
 import type { LogRecord, LogsOptions } from '../../../../src/engine/index.ts';
-import { descriptorCount, MirrorFixture, NO_OPTIONS, until } from './fixture.ts';
+import { descriptorCount, MirrorFixture, NO_OPTIONS, Peer, until } from './fixture.ts';
 
 const START_NS = 1_700_000_000_000_000_000n;
 
@@ -336,6 +338,20 @@ describe('a shell', () => {
       return fixture.engine.containers.execSignals.length > 0;
     });
     expect(fixture.engine.containers.execSignals).toEqual(['HUP']);
+  });
+});
+
+describe('open streams', () => {
+  it('are no more than the daemon has descriptors for', async () => {
+    const { descriptors, clock } = new MirrorFixture();
+    using streams = new OpenStreams({ descriptors, clock, logger: silentLogger, maxOpen: 1 });
+    const before = descriptorCount();
+    const first = new Peer(streams.send(async () => undefined));
+    expect(() => streams.converse(async () => undefined)).toThrow('1 streams are open');
+    await first.ended;
+    first.socket.destroy();
+    await until(() => streams.count === 0);
+    await until(() => descriptorCount() === before);
   });
 });
 
