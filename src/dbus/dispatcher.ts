@@ -6,7 +6,7 @@ import type { Logger } from '../base/logger.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Caller } from './callers.ts';
 import type { BusConnection } from './connection.ts';
-import { BusError, errorReply, standardErrorName } from './errors.ts';
+import { BusError, errorReply, standardErrorName, type ErrorReply } from './errors.ts';
 import type { Call } from './exported.ts';
 import { SERVICE } from './names.ts';
 import type { Polkit } from './polkit.ts';
@@ -73,7 +73,7 @@ export class Dispatcher {
 
   /** Answers a call whose arguments are not what its signature says. */
   refuseUnreadable(connection: BusConnection, message: UnreadableMessage): void {
-    this.#sendError(connection, message, new BusError(standardErrorName('InvalidArgs'), message.reason));
+    sendError(connection, message, { name: standardErrorName('InvalidArgs'), message: message.reason });
   }
 
   async #handle(connection: BusConnection, caller: Caller, message: IncomingMessage): Promise<void> {
@@ -86,8 +86,8 @@ export class Dispatcher {
       else this.#closeAll(reply);
     } catch (error) {
       this.#tree.flush();
-      if (isReplyWanted)
-        this.#sendError(connection, message, controller.signal.aborted ? controller.signal.reason : error);
+      const reply = this.#errorReply(controller.signal.aborted ? controller.signal.reason : error, message.member);
+      if (isReplyWanted) sendError(connection, message, reply);
     } finally {
       caller.finish(controller);
     }
@@ -180,33 +180,41 @@ export class Dispatcher {
       if (!isSent) outFds.forEach(this.#closeFd);
     } catch (error) {
       outFds.forEach(this.#closeFd);
-      this.#sendError(connection, call, error);
+      sendError(connection, call, this.#errorReply(error, call.member));
     }
   }
 
-  #sendError(connection: BusConnection, call: IncomingMessage | UnreadableMessage, thrown: unknown): void {
-    const { name, message, isFault } = errorReply(thrown);
-    if (isFault) {
-      const member = 'member' in call ? call.member : undefined;
+  /** A fault is logged, whether the caller wants to know or not. */
+  #errorReply(thrown: unknown, member: string | undefined): ErrorReply {
+    const reply = errorReply(thrown);
+    if (reply.isFault) {
       this.#logger.error('a D-Bus call failed by a fault of the engine', {
         member,
         error: thrown instanceof Error ? thrown.stack : String(thrown),
       });
     }
-    connection.send({
-      type: 'error',
-      flags: FLAG_NO_REPLY,
-      errorName: name,
-      replySerial: call.serial,
-      destination: call.sender,
-      signature: 's',
-      body: [message],
-    });
+    return reply;
   }
 
   #closeAll({ outFds = [] }: { readonly outFds?: readonly number[] }): void {
     outFds.forEach(this.#closeFd);
   }
+}
+
+function sendError(
+  connection: BusConnection,
+  call: IncomingMessage | UnreadableMessage,
+  { name, message }: Pick<ErrorReply, 'name' | 'message'>,
+): void {
+  connection.send({
+    type: 'error',
+    flags: FLAG_NO_REPLY,
+    errorName: name,
+    replySerial: call.serial,
+    destination: call.sender,
+    signature: 's',
+    body: [message],
+  });
 }
 
 /** Finds what the call is for; BusError names what is missing. */

@@ -154,6 +154,16 @@ describe.skipIf(whyNoBus !== null)(`dispatcher${whyNoBus === null ? '' : ` (skip
     expect((await broken.promise).message).toContain('EPIPE');
   });
 
+  it('logs a fault though nobody wants to know', async () => {
+    const Export = async (): Promise<never> => {
+      throw new TypeError('a slip');
+    };
+    front.tree.add(volumeObject('web', { Export }));
+    client.send({ type: 'call', flags: 1, destination: SERVICE, path, interface: VOLUME, member: 'Export' });
+    const fields = { member: 'Export', error: expect.stringContaining('a slip') };
+    await vi.waitFor(() => expect(front.log).toContainEqual(expect.objectContaining({ level: 'error', fields })));
+  });
+
   it('finds a method without an interface', async () => {
     front.tree.add(volumeObject('web'));
     expect(await client.call({ destination: SERVICE, path, member: 'GetUsage' })).toEqual([1n, 2]);
