@@ -112,21 +112,22 @@ const BY_KIND: Readonly<Record<ErrorKind, string>> = {
 
 /**
  * More precise names, by Docker's texts: they are API and change no more than a name would. The first that fits counts.
+ * What a caller gave may be part of a text, with line ends and all.
  */
 const BY_TEXT: readonly (readonly [ErrorKind | null, RegExp, EngineErrorName])[] = [
   ['not-found', /^no such container/i, 'NoSuchContainer'],
-  ['not-found', /^no such image|image .* not found/i, 'NoSuchImage'],
-  ['not-found', /^network .* not found|no such network/i, 'NoSuchNetwork'],
+  ['not-found', /^no such image|image .* not found/is, 'NoSuchImage'],
+  ['not-found', /^network .* not found|no such network/is, 'NoSuchNetwork'],
   ['not-found', /no such volume/i, 'NoSuchVolume'],
   ['not-found', /^no such exec/i, 'NoSuchExec'],
   ['not-found', /^no such job/i, 'NoSuchJob'],
   ['not-found', /^no such schedule/i, 'NoSuchSchedule'],
-  ['not-found', /pull access denied|repository .* not found/i, 'PullAccessDenied'],
-  ['not-found', /manifest .*(unknown|not found)/i, 'ManifestUnknown'],
+  ['not-found', /pull access denied|repository .* not found/is, 'PullAccessDenied'],
+  ['not-found', /manifest .*(unknown|not found)/is, 'ManifestUnknown'],
   [null, /multiple ids found|is ambiguous/i, 'AmbiguousName'],
   [null, /invalid reference format|repository name must/i, 'InvalidReference'],
-  ['conflict', /the container name .* is already in use/i, 'NameInUse'],
-  ['conflict', /(network|volume) with name .* already exists/i, 'NameInUse'],
+  ['conflict', /the container name .* is already in use/is, 'NameInUse'],
+  ['conflict', /(network|volume) with name .* already exists/is, 'NameInUse'],
   [null, /is not running|not running$/i, 'NotRunning'],
   [null, /is not paused/i, 'NotPaused'],
   [null, /is already (running|paused|started)/i, 'AlreadyRunning'],
@@ -170,8 +171,15 @@ export function errorReply(thrown: unknown): ErrorReply {
   return { name: engineErrorName('Failed'), message: 'internal error; the journal has more', isFault: true };
 }
 
+/** What can be wrong with an argument beyond being none; states of things are nothing of the kind, whatever the text quotes. */
+const OF_ARGUMENTS: readonly EngineErrorName[] = ['AmbiguousName', 'InvalidReference'];
+
 function nameOf(error: EngineError): string {
-  const found = BY_TEXT.find(([kind, text]) => (kind === null || kind === error.kind) && text.test(error.message));
+  const isArgument = error.kind === 'invalid-argument';
+  const found = BY_TEXT.find(
+    ([kind, text, name]) =>
+      (kind ?? error.kind) === error.kind && (!isArgument || OF_ARGUMENTS.includes(name)) && text.test(error.message),
+  );
   return found === undefined ? BY_KIND[error.kind] : engineErrorName(found[2]);
 }
 

@@ -22,6 +22,7 @@ describe('names of errors', () => {
     ['NoSuchContainer', new NotFoundError('No such container: web')],
     ['NoSuchImage', new NotFoundError('No such image: web:latest')],
     ['NoSuchNetwork', new NotFoundError('network web not found')],
+    ['NoSuchNetwork', new NotFoundError('network a\nb not found')],
     ['NoSuchVolume', new NotFoundError('get web: no such volume')],
     ['NoSuchExec', new NotFoundError('No such exec instance: 12')],
     ['NotFound', new NotFoundError('Could not find the file /x in container web')],
@@ -66,6 +67,7 @@ describe('names of errors', () => {
 
   it.each([
     ['InvalidArgs', new InvalidArgumentError('Invalid signal: X')],
+    ['InvalidArgs', new InvalidArgumentError('unknown key "is not running"')],
     ['AccessDenied', new NotAuthorizedError('no', false)],
     ['InteractiveAuthorizationRequired', new NotAuthorizedError('no', true)],
     ['UnknownObject', new BusError(`${STANDARD}.UnknownObject`, 'there is none')],

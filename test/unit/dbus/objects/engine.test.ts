@@ -134,6 +134,7 @@ describe('objects', () => {
     expect(detailsAt(BRIDGE_PATH, 'Remove')).toEqual({ network: 'bridge', id: '1'.repeat(64) });
     expect(detailsAt(MANAGER_PATH, 'Prune', ['image', 'volume'], {})).toEqual({ types: 'image,volume' });
     expect(detailsAt(MANAGER_PATH, 'PullImage', 'busybox', {})).toEqual({ image: 'busybox' });
+    expect(detailsAt(MANAGER_PATH, 'GetContainer', 'nobody')).toEqual({ container: 'nobody' });
     expect(
       detailsAt(MANAGER_PATH, 'RunContainer', 'web', 'busybox', [], { Privileged: variant('b', true) }),
     ).toMatchObject({ container: 'web', image: 'busybox', privileged: 'true' });
@@ -223,6 +224,23 @@ describe('the manager', () => {
       'Status: Downloaded newer image for busybox:latest',
     ]);
     expect(tree.sent('Log').every(({ destination }) => destination === ':1.1')).toBe(true);
+  });
+
+  test('shows jobs to who may look, and to who started them', async () => {
+    const no = { authorize: () => Promise.reject(new ForbiddenError('no')) };
+    const as = (uid: number, member: string, ...args: readonly unknown[]): Promise<readonly unknown[]> =>
+      tree.call(MANAGER_PATH, member, args, callOf({ uid, ...no }));
+    const [path] = await tree.call(MANAGER_PATH, 'PullImage', ['busybox', {}], callOf({ uid: 4001 }));
+    await clock.advance(0);
+    const id = Number(String(path).split('/').at(-1));
+    expect(await as(4001, 'ListJobs')).toEqual([[[id, path, 'pull', 'finished', expect.any(Number)]]]);
+    expect((await as(4001, 'WaitJob', id, 0n))[0]).toBe('done');
+    expect(await as(4002, 'ListJobs')).toEqual([[]]);
+    await expect(as(4002, 'WaitJob', id, 0n)).rejects.toThrow('no');
+    await expect(as(4002, 'WaitJob', id + 1, 0n)).rejects.toThrow('no');
+    expect(await manager('ListJobs')).toEqual([[expect.arrayContaining([id, path])]]);
+    const owner = tree.objects.get(String(path))?.interfaces[0];
+    expect([4001, 4002].map((uid) => owner?.isOwnedBy?.(uid))).toEqual([true, false]);
   });
 
   test('runs a container, and refuses a command given twice', async () => {
