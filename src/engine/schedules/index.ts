@@ -12,13 +12,14 @@ import type { Containers, ContainerView } from '../containers/types.ts';
 import type { EngineEvent, Events } from '../events/types.ts';
 import type { Database } from '../state/database.ts';
 import { createScheduleRows, type ScheduleRow, type ScheduleRows } from '../state/schedules.ts';
-import type { CronPattern } from './cron.ts';
+import { Alarm } from './alarm.ts';
 import { timingOfLabels } from './labels.ts';
+import { TimeZone } from './next-time.ts';
 import type { OperationRooms } from './operations.ts';
 import { RunReplaced } from './operations.ts';
 import { decodeDefinition, decodeState, encodeDefinition, encodeState, type ScheduleState } from './record.ts';
 import { EngineEnds, fieldsOf, Runner } from './runner.ts';
-import { millisecondsOf, Schedule, type ScheduleSource } from './schedule.ts';
+import { Schedule, type ReadTiming, type ScheduleSource } from './schedule.ts';
 import type {
   RunOptions,
   ScheduleDefinition,
@@ -56,10 +57,6 @@ export interface EngineSchedules extends Schedules, AsyncDisposable {
   hasWork(): boolean;
 }
 
-/** The longest sleep: a wall clock that was set is noticed so late at most. */
-const MAX_SLEEP_MS = 60_000;
-/** A run that comes later than this after its time was missed: the engine was down, or the clock has jumped. */
-const LATE_MS = 90_000;
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.:-]{0,127}$/;
 const LABEL_PREFIX = 'container-';
 /** Names of the configuration's. */
@@ -75,19 +72,24 @@ class ScheduleRoom implements EngineSchedules {
   readonly #rows: ScheduleRows;
   readonly #runner: Runner;
   readonly #byName = new Map<string, Schedule>();
+  readonly #alarm: Alarm;
+  readonly #zones = new Map<string, TimeZone>();
   readonly #listeners = new Set<(event: ScheduleEvent) => void>();
   /** Changes come one after another: reading the first expression loads node-cron. */
   readonly #changes = new Mailbox();
   readonly #watching = new DisposableStack();
-  #timer: Disposable | null = null;
   #stored = new Map<string, ScheduleRow>();
   #isClosed = false;
+  #isOver = false;
 
   constructor(dependencies: SchedulesDependencies) {
     const { database, clock, logger, rooms } = dependencies;
     this.#dependencies = dependencies;
     this.#rows = createScheduleRows(database);
-    this.#runner = new Runner({ rooms, clock, logger, changed: (schedule) => this.#changed(schedule) });
+    const changed = (schedule: Schedule): void => this.#changed(schedule);
+    this.#runner = new Runner({ rooms, clock, logger, changed });
+    const schedules = this.#byName;
+    this.#alarm = new Alarm({ clock, random: this.#random, schedules, runner: this.#runner, changed });
   }
 
   async recover(configured: readonly ConfiguredSchedule[]): Promise<void> {
@@ -155,13 +157,15 @@ class ScheduleRoom implements EngineSchedules {
     });
   }
 
-  remove(name: string): Promise<void> {
-    return this.#changes.run(async () => {
+  async remove(name: string): Promise<void> {
+    const run = await this.#changes.run(() => {
       const schedule = this.#ownNamed(name);
       const under = schedule.run;
       this.#drop(schedule, { keepRow: false });
-      await under?.ended;
+      return under;
     });
+    // Not among the changes: to stop a container takes its time, and other schedules need not wait for it.
+    await run?.ended;
   }
 
   async runNow(name: string, options: RunOptions = {}): Promise<ScheduleRun> {
@@ -184,9 +188,14 @@ class ScheduleRoom implements EngineSchedules {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     this.#watching.dispose();
-    this.#timer?.[Symbol.dispose]();
+    this.#alarm[Symbol.dispose]();
     await this.#changes.idle();
-    for (const { run } of this.#byName.values()) run?.abort.abort(new EngineEnds());
+    for (const schedule of this.#byName.values()) {
+      schedule.isQueued = false;
+      schedule.run?.abort.abort(new EngineEnds());
+    }
+    // A run that ends by itself from now on may find the state file closed; the next start finds it begun.
+    this.#isOver = true;
   }
 
   /** Makes a schedule of a definition, with the state that is stored under its key. */
@@ -195,7 +204,7 @@ class ScheduleRoom implements EngineSchedules {
     this.#stored.delete(source.key);
     const state = row === undefined ? null : stateOf(row);
     const schedule = new Schedule(source, definition, state, this.#dependencies.clock);
-    schedule.define(definition, await this.#parser(), this.#dependencies.clock);
+    schedule.define(definition, await this.#reader(), this.#dependencies.clock);
     if (this.#isClosed) return schedule;
     this.#byName.set(schedule.name, schedule);
     const { runningSince } = schedule.state;
@@ -203,17 +212,16 @@ class ScheduleRoom implements EngineSchedules {
     this.#write(schedule);
     this.#tell('added', schedule.name);
     this.#warnOfProblem(schedule);
-    this.#wake();
+    this.#alarm.set();
     return schedule;
   }
 
   async #define(schedule: Schedule, definition: ScheduleDefinition): Promise<void> {
-    schedule.define(definition, await this.#parser(), this.#dependencies.clock);
+    schedule.define(definition, await this.#reader(), this.#dependencies.clock);
     this.#warnOfProblem(schedule);
-    schedule.dueMs = null;
     schedule.plan(this.#random);
     this.#changed(schedule);
-    this.#wake();
+    this.#alarm.set();
   }
 
   /** A run that the engine before this one began: a container's goes on, anything else ended with that engine. */
@@ -236,37 +244,7 @@ class ScheduleRoom implements EngineSchedules {
     if (keepRow) this.#stored.set(key, { key, doc: null, state: encodeState(schedule.state) });
     else this.#rows.delete(key);
     this.#tell('removed', schedule.name);
-    this.#wake();
-  }
-
-  /** Runs what is due, and sleeps until the next is. */
-  #wake(): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#timer = null;
-    if (this.#isClosed) return;
-    const nowMs = millisecondsOf(this.#dependencies.clock.now());
-    let nextMs = Infinity;
-    for (const schedule of [...this.#byName.values()]) {
-      schedule.plan(this.#random);
-      const { fireMs } = schedule;
-      if (fireMs !== null && fireMs <= nowMs) this.#fire(schedule, fireMs, nowMs);
-      nextMs = Math.min(nextMs, schedule.fireMs ?? Infinity);
-    }
-    if (nextMs === Infinity) return;
-    const sleepMs = Math.min(MAX_SLEEP_MS, Math.max(0, nextMs - nowMs));
-    this.#timer = this.#dependencies.clock.after(sleepMs, () => this.#wake());
-  }
-
-  #fire(schedule: Schedule, fireMs: number, nowMs: number): void {
-    // A late start answers for all times until now, an early one (by its random delay) only for its own.
-    schedule.state = { ...schedule.state, handledUntilMs: Math.max(nowMs, schedule.dueMs ?? 0) };
-    schedule.plan(this.#random);
-    this.#changed(schedule);
-    if (nowMs - fireMs > LATE_MS && schedule.definition.missed === 'skip') {
-      this.#runner.leaveOut(schedule, `its time was missed (${new Date(fireMs).toISOString()})`);
-      return;
-    }
-    this.#runner.due(schedule);
+    this.#alarm.set();
   }
 
   #containerEvent({ type, action, actorId }: EngineEvent): void {
@@ -326,7 +304,7 @@ class ScheduleRoom implements EngineSchedules {
     const { clock } = this.#dependencies;
     const source: ScheduleSource = { key: '', origin: 'dbus', containerId: null, problem: null };
     const trial = new Schedule(source, definition, null, clock);
-    trial.define(definition, await this.#parser(), clock);
+    trial.define(definition, await this.#reader(), clock);
     if (trial.problem !== null) throw new InvalidArgumentError(trial.problem);
     if (!(definition.randomDelaySeconds >= 0)) throw new InvalidArgumentError('the random delay is negative');
   }
@@ -349,8 +327,16 @@ class ScheduleRoom implements EngineSchedules {
     });
   }
 
-  async #parser(): Promise<(text: string) => CronPattern> {
-    return (await import('./cron.ts')).parseCron;
+  async #reader(): Promise<ReadTiming> {
+    const { parseCron } = await import('./cron.ts');
+    return ({ cron, timeZone }) => ({ pattern: parseCron(cron), zone: this.#zoneOf(timeZone) });
+  }
+
+  /** One for all schedules: each is 26 KB. */
+  #zoneOf(name: string): TimeZone {
+    const zone = this.#zones.get(name) ?? new TimeZone(name);
+    this.#zones.set(name, zone);
+    return zone;
   }
 
   get #random(): () => number {
@@ -359,7 +345,7 @@ class ScheduleRoom implements EngineSchedules {
 
   /** Written down and told, as long as it is one of ours. */
   #changed(schedule: Schedule): void {
-    if (this.#byName.get(schedule.name) !== schedule) return;
+    if (this.#isOver || this.#byName.get(schedule.name) !== schedule) return;
     this.#write(schedule);
     this.#tell('changed', schedule.name);
   }

@@ -2,7 +2,7 @@ import type { Clock, Timestamp } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { ContainerId } from '../../base/ids.ts';
 import type { CronPattern } from './cron.ts';
-import { nextTime, TimeZone } from './next-time.ts';
+import { nextTime, type TimeZone } from './next-time.ts';
 import type { ScheduleState } from './record.ts';
 import type { ScheduleDefinition, ScheduleOrigin, ScheduleView } from './types.ts';
 
@@ -15,6 +15,12 @@ export interface ScheduleSource {
   /** What its source got wrong beside the expression; null when nothing. */
   readonly problem: string | null;
 }
+
+/** Reads expression and zone; throws what is wrong with them. */
+export type ReadTiming = (timing: Pick<ScheduleDefinition, 'cron' | 'timeZone'>) => {
+  readonly pattern: CronPattern;
+  readonly zone: TimeZone;
+};
 
 /** A run under way. */
 export interface RunUnderWay {
@@ -37,7 +43,9 @@ export class Schedule {
   fireMs: number | null = null;
   #definition: ScheduleDefinition;
   #problem: string | null = null;
-  #when: { readonly pattern: CronPattern; readonly zone: TimeZone } | null = null;
+  #when: ReturnType<ReadTiming> | null = null;
+  /** What `dueMs` was worked out after; null when it was not, for this definition. */
+  #plannedAfterMs: number | null = null;
 
   constructor(source: ScheduleSource, definition: ScheduleDefinition, state: ScheduleState | null, clock: Clock) {
     this.source = source;
@@ -62,14 +70,18 @@ export class Schedule {
     return this.#problem;
   }
 
-  /** Takes a definition on; with another expression or zone, or enabled again, what was due before is over. */
-  define(definition: ScheduleDefinition, parse: (text: string) => CronPattern, clock: Clock): void {
+  /**
+   * Takes a definition on; with another expression or zone, or enabled again, what was due before is over. When it is due
+   * next is for {@link plan}.
+   */
+  define(definition: ScheduleDefinition, read: ReadTiming, clock: Clock): void {
     const isRestarted = definition.enabled && !this.#definition.enabled;
     this.#definition = definition;
     this.#problem = this.source.problem;
     this.#when = null;
+    this.#plannedAfterMs = null;
     try {
-      this.#when = { pattern: parse(definition.cron), zone: new TimeZone(definition.timeZone) };
+      this.#when = read(definition);
     } catch (error) {
       this.#problem = messageOf(error);
     }
@@ -79,14 +91,15 @@ export class Schedule {
     }
   }
 
-  /** Works out when it is due next. `random` gives 0 to 1. */
+  /** Works out when it is due next, unless that is known. `random` gives 0 to 1. */
   plan(random: () => number): void {
+    const { handledUntilMs } = this.state;
+    if (handledUntilMs === this.#plannedAfterMs) return;
+    this.#plannedAfterMs = handledUntilMs;
     const { enabled, randomDelaySeconds } = this.#definition;
     const when = enabled && this.#problem === null ? this.#when : null;
-    const dueMs = when === null ? null : nextTime(when.pattern, when.zone, this.state.handledUntilMs);
-    if (dueMs !== null && dueMs === this.dueMs) return;
-    this.dueMs = dueMs;
-    this.fireMs = dueMs === null ? null : dueMs + Math.round(random() * randomDelaySeconds * 1000);
+    this.dueMs = when === null ? null : nextTime(when.pattern, when.zone, handledUntilMs);
+    this.fireMs = this.dueMs === null ? null : this.dueMs + Math.round(random() * randomDelaySeconds * 1000);
   }
 
   view(): ScheduleView {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { parseCron } from '../../../../src/engine/schedules/cron.ts';
 import { nextTime, TimeZone } from '../../../../src/engine/schedules/next-time.ts';
 
@@ -27,6 +27,17 @@ describe('the next time', () => {
     ['5,35 8-9 * jan mon-fri', '2026-01-02T09:35:00Z', '2026-01-05T08:05:00Z'],
   ])('of %s after %s is %s', (cron, after, expected) => {
     expect(next(cron, 'UTC', after)).toEqual([expected]);
+  });
+
+  it('by the second, at the end of a day of fixed hours, is found with few looks at the clock on the wall', () => {
+    const zone = new TimeZone('Europe/Berlin');
+    const looks = vi.spyOn(zone, 'wallTimeAt');
+    const after = Date.parse('2026-06-01T20:59:50Z');
+    expect(nextTime(parseCron('* * 0-22 * * *'), zone, after)).toBe(after + 1000);
+    expect(looks.mock.calls.length).toBeLessThan(350);
+    looks.mockClear();
+    expect(nextTime(parseCron('30 */7 0-22 * * *'), zone, after)).toBe(Date.parse('2026-06-01T22:00:30Z'));
+    expect(looks.mock.calls.length).toBeLessThan(100);
   });
 
   it('is on the day or the weekday when both are given, as with cron', () => {

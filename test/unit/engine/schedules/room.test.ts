@@ -420,6 +420,31 @@ describe('the configuration', () => {
 });
 
 describe('other operations', () => {
+  it('that are removed while they run hold no other up', async () => {
+    const stopped = Promise.withResolvers<void>();
+    const id = await container(['true'], {});
+    engine.containers.restart = () => stopped.promise;
+    await schedules.add({ ...PRUNE, operation: { kind: 'restart-container', container: id } });
+    void schedules.runNow('tidy');
+    const removed = schedules.remove('tidy');
+    await schedules.add({ ...PRUNE, name: 'other' });
+    expect(schedules.list().map(({ name }) => name)).toEqual(['other']);
+    stopped.resolve();
+    await removed;
+  });
+
+  it('that end after the engine write nothing any more', async () => {
+    const stopped = Promise.withResolvers<void>();
+    const id = await container(['true'], {});
+    engine.containers.restart = () => stopped.promise;
+    await schedules.add({ ...PRUNE, operation: { kind: 'restart-container', container: id } });
+    const run = schedules.runNow('tidy');
+    await ended();
+    database[Symbol.dispose]();
+    stopped.resolve();
+    await expect(run).resolves.toMatchObject({ result: 'done' });
+  });
+
   it('restart a container', async () => {
     const id = await container(['sleep'], {}, 'web');
     await engine.containers.start(id);
