@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { errnoCodeOf } from '../base/errors.ts';
 
 /** Where configuration files are read from: the disk, or a proposal that is not written yet. */
@@ -11,7 +11,7 @@ export interface ConfigFiles {
 
 /** The files of this host. */
 export const HOST_FILES: ConfigFiles = Object.freeze({
-  read: (path: string) => unlessMissing(() => readFileSync(path), null),
+  read: (path: string) => unlessMissing(() => readWhole(path), null),
   list: (directory: string) => unlessMissing(() => readdirSync(directory), []),
 });
 
@@ -36,6 +36,12 @@ export function proposedFiles(
       return [...names];
     },
   });
+}
+
+/** A pipe without a writer would hold the whole engine, which reads at each change of the file. */
+function readWhole(path: string): Buffer {
+  if (statSync(path).isFIFO()) throw new Error('is a named pipe');
+  return readFileSync(path);
 }
 
 function unlessMissing<Result>(read: () => Result, missing: Result): Result {

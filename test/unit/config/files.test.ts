@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -79,6 +80,13 @@ describe('the files of the host', () => {
 
   it('are no directories', () => {
     expect(() => load(HOST_FILES, ['--config-file', directory])).toThrow(`open ${directory}: is a directory`);
+  });
+
+  it('are no pipes, which would hold the engine', () => {
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    expect(() => load(HOST_FILES, ['--config-file', pipe])).toThrow(`open ${pipe}: is a named pipe`);
+    expect(() => load(HOST_FILES, ['--sysconfig-file', pipe])).toThrow(`open ${pipe}: is a named pipe`);
   });
 });
 
