@@ -7,6 +7,8 @@ import handshake from 'dbus-next/lib/handshake.js';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, UnavailableError } from '../base/errors.ts';
 import { BusError, standardErrorName } from './errors.ts';
+import type { MatchRule } from './match-rule.ts';
+import { matches, ruleText } from './match-rule.ts';
 import type { BusStream } from './transport.ts';
 import type { UnreadableMessage } from './wire/framer.ts';
 import { Framer } from './wire/framer.ts';
@@ -63,15 +65,6 @@ interface PendingCall {
 interface Match {
   readonly rule: MatchRule;
   readonly listener: (message: IncomingMessage) => void;
-}
-
-/** Which signals are wanted. */
-export interface MatchRule {
-  readonly sender: string;
-  readonly path?: string;
-  readonly interface: string;
-  readonly member: string;
-  readonly arg0?: string;
 }
 
 export interface ConnectOptions {
@@ -308,21 +301,4 @@ export class BusConnection {
 
 function textOf({ body }: IncomingMessage): string {
   return typeof body[0] === 'string' ? body[0] : '';
-}
-
-function ruleText({ sender, path, interface: interfaceName, member, arg0 }: MatchRule): string {
-  const parts = [`type='signal'`, `sender='${sender}'`, `interface='${interfaceName}'`, `member='${member}'`];
-  if (path !== undefined) parts.push(`path='${path}'`);
-  if (arg0 !== undefined) parts.push(`arg0='${arg0}'`);
-  return parts.join(',');
-}
-
-/** The bus has checked the sender, whose unique name we may not know. */
-function matches(rule: MatchRule, message: IncomingMessage): boolean {
-  return (
-    message.interface === rule.interface &&
-    message.member === rule.member &&
-    (rule.path === undefined || rule.path === message.path) &&
-    (rule.arg0 === undefined || rule.arg0 === message.body[0])
-  );
 }

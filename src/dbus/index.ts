@@ -6,7 +6,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import { SYSTEM_BUS_ADDRESS } from './address.ts';
-import type { BusConnection } from './connection.ts';
 import type { Descriptors } from './descriptors.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { LogControl } from './log-control.ts';
@@ -40,11 +39,8 @@ export interface BusOptions {
 
 /** The front at work. */
 export interface BusFront {
-  readonly tree: ObjectTree;
   /** Calls under way. */
   readonly busyCount: number;
-  /** For calls to other services (systemd, firewalld); throws UnavailableError while there is no bus. */
-  connection(): BusConnection;
   /** Leaves the bus; calls under way are answered ShuttingDown. */
   close(): Promise<void>;
 }
@@ -64,11 +60,9 @@ export async function startBus(options: BusOptions): Promise<BusFront> {
   await session.start();
   const mirrored = objects.move();
   return {
-    tree,
     get busyCount() {
       return dispatcher.callCount;
     },
-    connection: () => session.connection,
     async close() {
       await session.close();
       mirrored.dispose();

@@ -88,11 +88,9 @@ function closingJobsFirst(
     await front.close();
   };
   return {
-    tree: front.tree,
     get busyCount() {
       return front.busyCount + (jobs?.activeCount ?? 0) + (waiting?.isWaiting === true ? 1 : 0);
     },
-    connection: () => front.connection(),
     close,
     [Symbol.asyncDispose]: close,
   };
