@@ -57,11 +57,15 @@ export function readFileLayer(files: ConfigFiles, path: string, named: boolean):
 }
 
 function fragmentsOf(files: ConfigFiles, path: string): readonly { readonly file: string; readonly layer: Layer }[] {
-  const directory = `${path}.d`;
-  return listOf(files, directory)
+  return fragmentPaths(path, listOf(files, `${path}.d`)).map((file) => ({ file, layer: 'fragment' }));
+}
+
+/** Which of the names in daemon.json's `.d` directory are read, as paths in the order of reading. */
+export function fragmentPaths(configFile: string, names: readonly string[]): readonly string[] {
+  return names
     .filter((name) => name.endsWith('.json') && !name.startsWith('.'))
     .sort()
-    .map((name) => ({ file: `${directory}/${name}`, layer: 'fragment' }));
+    .map((name) => `${configFile}.d/${name}`);
 }
 
 function listOf(files: ConfigFiles, directory: string): readonly string[] {

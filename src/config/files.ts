@@ -44,7 +44,8 @@ function readWhole(path: string): Buffer {
   return readFileSync(path);
 }
 
-function unlessMissing<Result>(read: () => Result, missing: Result): Result {
+/** What `read` gives; `missing` when what it reads is not there. */
+export function unlessMissing<Result>(read: () => Result, missing: Result): Result {
   try {
     return read();
   } catch (error) {

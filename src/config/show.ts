@@ -65,14 +65,15 @@ export function showAsTable(config: Config, problems: readonly ConfigProblem[], 
 
 /** The value as it may be shown and logged: passwords of proxies masked. */
 export function masked(option: OptionDefinition, value: OptionValue): OptionValue {
-  return isProxy(option) && typeof value === 'string' ? maskPassword(value) : value;
+  return mayHoldPassword(option) && typeof value === 'string' ? maskPassword(value) : value;
 }
 
 function maskedOrigin(option: OptionDefinition, origin: Origin): Origin {
-  return isProxy(option) ? { ...origin, text: maskPassword(origin.text) } : origin;
+  return mayHoldPassword(option) ? { ...origin, text: maskPassword(origin.text) } : origin;
 }
 
-function isProxy({ flag }: OptionDefinition): boolean {
+/** URLs, which may hold a password. */
+export function mayHoldPassword({ flag }: OptionDefinition): boolean {
   return flag === 'http-proxy' || flag === 'https-proxy';
 }
 

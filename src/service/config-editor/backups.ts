@@ -9,7 +9,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoCodeOf } from '../../base/errors.ts';
+import { unlessMissing } from '../../config/files.ts';
 import { replaceFile } from '../../config/sysconfig-editing.ts';
 
 export interface Backup {
@@ -127,12 +127,3 @@ export function digestOf(content: Uint8Array | null): string {
 const MAX_BACKUPS = 20;
 const PENDING = 'pending.json';
 const CHECKPOINT = /^\d{8}T\d{6}Z-[0-9a-f]{8}$/;
-
-function unlessMissing<Result>(read: () => Result, missing: Result): Result {
-  try {
-    return read();
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(errnoCodeOf(error) ?? '')) return missing;
-    throw error;
-  }
-}

@@ -9,6 +9,7 @@ import {
   type OptionDefinition,
   type OptionValue,
 } from '../../config/options.ts';
+import { mayHoldPassword } from '../../config/show.ts';
 import { joinWords } from '../../config/sysconfig.ts';
 
 /** The option of a name: its key in daemon.json, else its flag. */
@@ -29,15 +30,12 @@ export function describeOptions(): readonly ConfigOptionDescription[] {
     choices: option.type === 'string' || option.type === 'list' ? (option.values ?? []) : [],
     reloadable: option.live === true,
     deprecated: option.ignored !== undefined,
-    secret: SECRET.has(option.flag),
+    secret: mayHoldPassword(option),
     refused: option.refused ?? '',
     key: option.variable ?? '',
     help: option.help,
   }));
 }
-
-/** URLs that may hold a password. */
-const SECRET: ReadonlySet<string> = new Set(['http-proxy', 'https-proxy']);
 
 export function signatureOf({ type }: OptionDefinition): OptionSignature {
   return SIGNATURES[type];

@@ -1,5 +1,5 @@
-import { readFileSync, rmSync } from 'node:fs';
-import { errnoCodeOf } from '../../base/errors.ts';
+import { rmSync } from 'node:fs';
+import { HOST_FILES } from '../../config/files.ts';
 import { replaceFile, type FileEffects } from '../../config/sysconfig-editing.ts';
 import { BackupStore, digestOf, type Backup } from './backups.ts';
 
@@ -17,7 +17,7 @@ export interface RestoreOptions {
 /** Puts a file back as the backup has it. What it holds now is kept where nobody else has it. */
 export function restore(store: BackupStore, backup: Backup, options: RestoreOptions): void {
   const { nowMs, uid, revision, writtenDigest, effects } = options;
-  const content = contentOf(backup.path);
+  const content = HOST_FILES.read(backup.path);
   const digest = digestOf(content);
   if (digest === digestOf(backup.content)) return;
   if (digest !== writtenDigest) store.save({ timeMs: nowMs, uid, revision, path: backup.path, content });
@@ -57,14 +57,5 @@ export function rollBackUnconfirmed({ nowMs, evenIfEarly, directory }: RollBackO
       : `nobody confirmed the last change of ${backup.path}: the file is as it was before`;
   } catch (error) {
     return `an unconfirmed change of the configuration cannot be undone: ${String(error)}`;
-  }
-}
-
-function contentOf(path: string): Buffer | null {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    if (errnoCodeOf(error) === 'ENOENT') return null;
-    throw error;
   }
 }

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
+import { fragmentPaths } from '../../config/daemon-json.ts';
 import type { ConfigFiles } from '../../config/files.ts';
 
 /** The files that make the configuration, in the order in which they are read. */
 export function configPaths(files: ConfigFiles, sysconfigFile: string, configFile: string): readonly string[] {
-  const fragments = listOrNothing(files, `${configFile}.d`).filter((name) => name.endsWith('.json'));
-  return [sysconfigFile, configFile, ...fragments.sort().map((name) => `${configFile}.d/${name}`)];
+  return [sysconfigFile, configFile, ...fragmentPaths(configFile, listOrNothing(files, `${configFile}.d`))];
 }
 
 /** sha256 over names and contents, in hexadecimal digits. A file that is missing or cannot be read counts as such. */
