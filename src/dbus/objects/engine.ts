@@ -28,7 +28,7 @@ export interface ExportManagerOptions extends ManagerParts {
 /** Puts the manager into the tree and keeps its properties and signals going. */
 export async function exportManager(options: ExportManagerOptions): Promise<Disposable> {
   const { engine, tree, facts } = options;
-  const watching = new DisposableStack();
+  using watching = new DisposableStack();
   const changed = (): void => tree.changed(MANAGER_PATH);
   const known = { info: await engine.system.info() };
   const counts = watching.use(new ContainerCounts(engine, changed));
@@ -50,7 +50,7 @@ export async function exportManager(options: ExportManagerOptions): Promise<Disp
       });
     }),
   );
-  return watching;
+  return watching.move();
 }
 
 function interfaceOf(

@@ -19,9 +19,11 @@ export interface MirrorImagesOptions {
 
 /** Puts every image into the tree and keeps it there as it is. */
 export async function mirrorImages(options: MirrorImagesOptions): Promise<ImageMirror> {
-  const mirror = new ImageMirror(options);
+  using made = new DisposableStack();
+  const mirror = made.use(new ImageMirror(options));
   const all = await options.engine.images.list(EVERY_IMAGE);
   for (const { id } of all) mirror.look(id);
+  made.move();
   return mirror;
 }
 

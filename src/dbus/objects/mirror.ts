@@ -21,7 +21,7 @@ export interface MirrorGround {
 
 /** Puts every one of them into the tree and keeps it there as it is, until disposed. */
 export function mirrorNoun<T>({ engine, tree, users }: MirrorGround, noun: MirroredNoun<T>): Disposable {
-  const watching = new DisposableStack();
+  using watching = new DisposableStack();
   const add = (thing: T): void => {
     tree.add({ path: noun.pathOf(noun.keyOf(thing)), interfaces: [noun.interfaceOf(thing)] });
   };
@@ -38,5 +38,5 @@ export function mirrorNoun<T>({ engine, tree, users }: MirrorGround, noun: Mirro
     }),
   );
   for (const thing of noun.list()) add(thing);
-  return watching;
+  return watching.move();
 }
