@@ -56,5 +56,5 @@ export interface ConfigProblem {
 /** `/etc/sysconfig/docker:7: DOCKER_OPTS: … …` */
 export function formatProblem({ file, line, subject, text, cure }: ConfigProblem): string {
   const place = file === null ? '' : line === null ? `${file}: ` : `${file}:${String(line)}: `;
-  return `${place}${subject === '' ? '' : `${subject}: `}${text}${cure === '' ? '' : `. ${cure}`}`;
+  return `${place}${subject === '' ? '' : `${subject}: `}${cure === '' ? text : `${text.replace(/\.$/, '')}. ${cure}`}`;
 }

@@ -172,8 +172,14 @@ function wordProblems({ name: key, line, value }: SysconfigVariable): readonly S
   ];
 }
 
+/** What distributions call ours. */
+const ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ['OPTIONS', 'DOCKER_OPTS'],
+  ['DOCKER_STORAGE_OPTIONS', 'DOCKER_OPTS'],
+]);
+
 function unknownKey({ name: key, line }: SysconfigVariable, known: ReadonlySet<string>): SysconfigProblem {
-  const near = [...known].find((name) => distance(name, key) <= 2);
+  const near = ELSEWHERE.get(key) ?? [...known].find((name) => distance(name, key) <= 2);
   return {
     code: 'unknown-key',
     severity: 'warning',

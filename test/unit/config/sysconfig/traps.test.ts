@@ -124,6 +124,12 @@ const TRAPS: readonly (readonly [SysconfigCode, string, string, 'error' | 'warni
   ],
   [
     'unknown-key',
+    'OPTIONS="--debug"\n',
+    '1: OPTIONS: no variable of this name means anything to the daemon. Perhaps DOCKER_OPTS is meant.',
+    'warning',
+  ],
+  [
+    'unknown-key',
     'HTTP="x"\n',
     '1: HTTP: no variable of this name means anything to the daemon. Check the name.',
     'warning',
