@@ -3,7 +3,7 @@
  * does not compile until this front has decided too.
  */
 import type { ErrorKind } from '../base/errors.ts';
-import { EngineError, errnoCodeOf, ForbiddenError, InvalidArgumentError } from '../base/errors.ts';
+import { EngineError, errnoCodeOf, ForbiddenError } from '../base/errors.ts';
 import { SERVICE } from './names.ts';
 import { ValueError } from './wire/writer.ts';
 
@@ -90,11 +90,6 @@ export class NotAuthorizedError extends ForbiddenError {
 /** Something with a name of this interface, thrown by an object of this front. */
 export function namedError(name: EngineErrorName, message: string): BusError {
   return new BusError(engineErrorName(name), message);
-}
-
-/** Arguments that the XML's types allow and the method does not. */
-export function invalidArgs(message: string): InvalidArgumentError {
-  return new InvalidArgumentError(message);
 }
 
 /** What kinds become where nothing more precise is known. */

@@ -1,5 +1,5 @@
 /** `systemctl service-log-level docker debug`: systemd's LogControl1. */
-import { invalidArgs } from './errors.ts';
+import { InvalidArgumentError } from '../base/errors.ts';
 import type { ExportedObject } from './exported.ts';
 
 export const LOG_CONTROL_PATH = '/org/freedesktop/LogControl1';
@@ -31,7 +31,7 @@ export function logControlObject(control: LogControl): ExportedObject {
         }),
         set: (_property, value) => {
           const level = LOG_LEVELS.find((word) => word === value);
-          if (level === undefined) throw invalidArgs(`log levels are ${LOG_LEVELS.join(', ')}`);
+          if (level === undefined) throw new InvalidArgumentError(`log levels are ${LOG_LEVELS.join(', ')}`);
           control.setLevel(level);
         },
       },

@@ -1,7 +1,8 @@
 /** The daemon's configuration as an object: /etc/sysconfig/docker key by key, and the options that come out of it. */
+import { InvalidArgumentError } from '../../base/errors.ts';
 import type { ConfigKey, ConfigOption, ConfigOptionDescription, ConfigPort, SetConfigOptions } from '../config-port.ts';
 import { decodeDictionary, type Dictionary } from '../dictionary.ts';
-import { invalidArgs, namedError } from '../errors.ts';
+import { namedError } from '../errors.ts';
 import { done, variant, type Call, type ExportedObject, type ObjectTree, type Variant } from '../exported.ts';
 import { CONFIG_PATH, interfaceName } from '../names.ts';
 import { millisecondsOf } from '../times.ts';
@@ -104,11 +105,11 @@ function setOptions(dictionary: Dictionary, uid: number): SetConfigOptions {
     throw namedError('NotSupported', 'the engine cannot restart itself: call RestartUnit of org.freedesktop.systemd1');
   }
   if (Apply !== undefined && Apply !== 'none' && Apply !== 'reload') {
-    throw invalidArgs(`Apply is "none" or "reload", not ${JSON.stringify(Apply)}`);
+    throw new InvalidArgumentError(`Apply is "none" or "reload", not ${JSON.stringify(Apply)}`);
   }
   const rollbackAfterMs = RollbackAfter === undefined || RollbackAfter === 0n ? null : millisecondsOf(RollbackAfter);
   if (rollbackAfterMs !== null && rollbackAfterMs > MAX_ROLLBACK_AFTER_MS) {
-    throw invalidArgs('RollbackAfter is at most a day');
+    throw new InvalidArgumentError('RollbackAfter is at most a day');
   }
   return { apply: Apply ?? 'none', rollbackAfterMs, backup: Backup ?? true, uid };
 }

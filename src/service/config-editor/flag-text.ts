@@ -1,12 +1,11 @@
 /** The text of DOCKER_OPTS and DOCKER_NETWORK_OPTIONS as options, and back. */
-import { messageOf } from '../../base/errors.ts';
+import { InvalidArgumentError, messageOf } from '../../base/errors.ts';
 import { checkValue } from '../../config/checks.ts';
 import { parseFlags, type GivenFlag } from '../../config/flags.ts';
 import { nameOf, type OptionDefinition, type OptionValue } from '../../config/options.ts';
 import { joinWords, splitWords } from '../../config/sysconfig.ts';
 import { parseFlagValue } from '../../config/values.ts';
 import type { ConfigOption, ConfigProblemReport } from '../../dbus/config-port.ts';
-import { invalidArgs } from '../../dbus/errors.ts';
 import type { Variant } from '../../dbus/exported.ts';
 import { flagWords, optionNamed, signatureOf, valueOf } from './option-values.ts';
 
@@ -70,7 +69,7 @@ export function formatOptions(options: Readonly<Record<string, Variant>>): strin
       const option = optionNamed(name);
       const value = valueOf(option, given);
       const reason = checkValue(option, value);
-      if (reason !== null) throw invalidArgs(`${name}: ${reason}`);
+      if (reason !== null) throw new InvalidArgumentError(`${name}: ${reason}`);
       return flagWords(option, value);
     }),
   );

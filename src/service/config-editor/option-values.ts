@@ -1,5 +1,6 @@
+import { InvalidArgumentError } from '../../base/errors.ts';
 import type { ConfigOptionDescription, OptionSignature } from '../../dbus/config-port.ts';
-import { invalidArgs, namedError } from '../../dbus/errors.ts';
+import { namedError } from '../../dbus/errors.ts';
 import type { Variant } from '../../dbus/exported.ts';
 import {
   nameOf,
@@ -56,11 +57,11 @@ export function valueOf(option: OptionDefinition, { signature, value }: Variant)
   if (wanted === 'x' && /^[ynqiuxt]$/.test(signature)) {
     const number = Number(value);
     if (Number.isSafeInteger(number)) return number;
-    throw invalidArgs(`options.${nameOf(option)}: ${String(value)} is out of range`);
+    throw new InvalidArgumentError(`options.${nameOf(option)}: ${String(value)} is out of range`);
   }
   const isEmptyList = wanted === 'as' && Array.isArray(value) && value.length === 0;
   if (signature !== wanted && !isEmptyList) {
-    throw invalidArgs(`options.${nameOf(option)} must be of type '${wanted}', not '${signature}'`);
+    throw new InvalidArgumentError(`options.${nameOf(option)} must be of type '${wanted}', not '${signature}'`);
   }
   return value as OptionValue;
 }

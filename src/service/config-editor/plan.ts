@@ -1,4 +1,4 @@
-import { messageOf } from '../../base/errors.ts';
+import { InvalidArgumentError, messageOf } from '../../base/errors.ts';
 import { checkValue } from '../../config/checks.ts';
 import type { Config } from '../../config/config.ts';
 import { nameOf, type OptionDefinition, type OptionValue } from '../../config/options.ts';
@@ -6,7 +6,7 @@ import { formatOrigin } from '../../config/origin.ts';
 import { isVariableName } from '../../config/sysconfig.ts';
 import { FLAG_VARIABLES, KNOWN_VARIABLES } from '../../config/variables.ts';
 import type { ConfigChangeRequest } from '../../dbus/config-port.ts';
-import { invalidArgs, namedError } from '../../dbus/errors.ts';
+import { namedError } from '../../dbus/errors.ts';
 import { hasFlag, withFlag } from './flag-text.ts';
 import { optionNamed, valueOf, variableText } from './option-values.ts';
 
@@ -27,7 +27,7 @@ export function planChanges(present: Present, changes: ConfigChangeRequest): Rea
   const entries = Object.entries(changes);
   for (const [key, { signature, value }] of entries.filter(([name]) => !isOption(name))) {
     requireKey(present, key);
-    if (signature !== 's') throw invalidArgs(`${key} must be of type 's', not '${signature}'`);
+    if (signature !== 's') throw new InvalidArgumentError(`${key} must be of type 's', not '${signature}'`);
     plan.set(key, value as string);
   }
   for (const [key, given] of entries.filter(([name]) => isOption(name))) {

@@ -18,7 +18,7 @@ const ENGINE = 'org.moored.Engine1.Error';
 const STANDARD = 'org.freedesktop.DBus.Error';
 
 describe('names of errors', () => {
-  it.each([
+  it.each<readonly [string, Error]>([
     ['NoSuchContainer', new NotFoundError('No such container: web')],
     ['NoSuchImage', new NotFoundError('No such image: web:latest')],
     ['NoSuchNetwork', new NotFoundError('network web not found')],
@@ -65,7 +65,7 @@ describe('names of errors', () => {
     if (!(thrown instanceof DOMException) && !(thrown instanceof KernelError)) expect(message).toBe(thrown.message);
   });
 
-  it.each([
+  it.each<readonly [string, Error]>([
     ['InvalidArgs', new InvalidArgumentError('Invalid signal: X')],
     ['InvalidArgs', new InvalidArgumentError('unknown key "is not running"')],
     ['AccessDenied', new NotAuthorizedError('no', false)],
