@@ -39,7 +39,7 @@ function columnsOf(info: InterfaceInfo): readonly Column[] {
 }
 
 /** Where snapshots are written before it is known whether anything changed. */
-const scratch = new Writer(16 * 1024);
+const scratch = new Writer(16 * 1024, 'shown');
 
 /** Reads all properties. One that its type cannot carry is left out and told to `onBad`. */
 export function takeSnapshot(

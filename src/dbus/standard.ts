@@ -77,7 +77,7 @@ export function answerStandard(
 }
 
 function written(signature: string, body: readonly unknown[]): WrittenBody {
-  const writer = new Writer();
+  const writer = new Writer(undefined, 'shown');
   writer.body(signature, body);
   return { signature, bytes: writer.finish() };
 }
@@ -116,7 +116,7 @@ function machineId(): string {
 }
 
 function getProperty(tree: Tree, path: string, interfaceName: string, property: string): WrittenBody {
-  const writer = new Writer();
+  const writer = new Writer(undefined, 'shown');
   for (const { info, exported } of carriers(tree, path, interfaceName)) {
     if (writeProperty(writer, info, exported, property)) return { signature: 'v', bytes: writer.finish() };
   }
@@ -125,7 +125,7 @@ function getProperty(tree: Tree, path: string, interfaceName: string, property: 
 
 function getAll(tree: Tree, path: string, interfaceName: string): WrittenBody {
   const parts = carriers(tree, path, interfaceName);
-  const writer = new Writer(1024);
+  const writer = new Writer(1024, 'shown');
   writer.array(8, () => {
     for (const { info, exported } of parts) {
       for (const name of info.properties.keys()) {

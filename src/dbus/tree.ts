@@ -70,7 +70,7 @@ export class Tree implements ObjectTree {
     this.#objects.set(path, added);
     this.#linkToParents(path);
     if (!isManaged(path) || this.#send === null) return;
-    const writer = new Writer(1024);
+    const writer = new Writer(1024, 'shown');
     writer.text(path);
     writeInterfaces(writer, added);
     this.#announce('InterfacesAdded', 'oa{sa{sv}}', writer);
@@ -83,7 +83,7 @@ export class Tree implements ObjectTree {
     this.#objects.delete(path);
     this.#unlinkFromParents(path);
     if (!isManaged(path) || this.#send === null) return;
-    const writer = new Writer();
+    const writer = new Writer(undefined, 'shown');
     writer.body('oas', [path, object.interfaces.map(({ info }) => info.name)]);
     this.#announce('InterfacesRemoved', 'oas', writer);
   }
@@ -193,7 +193,7 @@ export class Tree implements ObjectTree {
       part.snapshot = snapshot;
       if (changed.length === 0 && invalidated.length === 0) continue;
       object.announcedMs = this.#clock.monotonicMs();
-      const writer = new Writer();
+      const writer = new Writer(undefined, 'shown');
       writer.text(part.info.name);
       writeEntries(writer, snapshot, changed);
       writer.array(4, () => invalidated.forEach((name) => writer.text(name)));

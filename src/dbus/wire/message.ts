@@ -62,7 +62,8 @@ export function encodeMessage(
   serial: number,
 ): { readonly bytes: Buffer; readonly fds: readonly number[] } {
   const signature = message.signature ?? '';
-  const body = new Writer();
+  // Another service must get what was meant; our own answers and signals are looked at.
+  const body = new Writer(undefined, message.type === 'call' ? 'exact' : 'shown');
   if (message.bodyBytes === undefined) body.body(signature, message.body ?? []);
   const bodyBytes = message.bodyBytes ?? body.finish();
   const header = new Writer();

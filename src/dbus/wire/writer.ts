@@ -1,6 +1,7 @@
 /**
  * Values to bytes, checked: what the bus would cut our connection for (a bad path, a NUL, text that is not Unicode) or
- * what would arrive as another value (a number out of range) throws {@link ValueError} before anything is sent.
+ * what would arrive as another value (a number out of range) throws {@link ValueError} before anything is sent. Text that
+ * is only shown may have its odd characters replaced instead: a label of somebody's image must not hide all images.
  *
  * Written here because dbus-next's own writer checks too little, costs a buffer for each value, and cannot keep what it
  * wrote: the answer about a thousand objects is put together from kept bytes.
@@ -30,8 +31,11 @@ export class Writer {
   #length = 0;
   #depth = 0;
 
-  constructor(capacity = 256) {
+  readonly #textIs: 'exact' | 'shown';
+
+  constructor(capacity = 256, textIs: 'exact' | 'shown' = 'exact') {
     this.#bytes = Buffer.allocUnsafe(capacity);
+    this.#textIs = textIs;
   }
 
   get length(): number {
@@ -142,18 +146,24 @@ export class Writer {
     }
   }
 
-  /** A string; lone surrogates and NUL are refused. */
+  /** A string; lone surrogates and NUL are replaced where it is only shown, and refused else. */
   text(value: unknown): void {
-    if (typeof value !== 'string') throw new ValueError('s', value, 'text is needed');
-    if (value.includes('\0')) throw new ValueError('s', value, 'it has a NUL');
-    if (!value.isWellFormed()) throw new ValueError('s', value, 'it is not Unicode');
+    const text = this.#sendable(value);
     this.align(4);
-    const length = Buffer.byteLength(value);
+    const length = Buffer.byteLength(text);
     this.#reserve(length + 5);
     this.#bytes.writeUInt32LE(length, this.#length);
-    this.#bytes.write(value, this.#length + 4);
+    this.#bytes.write(text, this.#length + 4);
     this.#bytes[this.#length + 4 + length] = 0;
     this.#length += length + 5;
+  }
+
+  #sendable(value: unknown): string {
+    if (typeof value !== 'string') throw new ValueError('s', value, 'text is needed');
+    const hasNul = value.includes('\0');
+    if (!hasNul && value.isWellFormed()) return value;
+    if (this.#textIs === 'shown') return value.replaceAll('\0', '\ufffd').toWellFormed();
+    throw new ValueError('s', value, hasNul ? 'it has a NUL' : 'it is not Unicode');
   }
 
   #container(node: SignatureNode, value: unknown): void {

@@ -103,13 +103,18 @@ describe.skipIf(whyNoBus !== null)(`dispatcher${whyNoBus === null ? '' : ` (skip
     let answer: readonly unknown[] = [];
     front.tree.add(volumeObject('web', { Inspect: async () => answer, GetUsage: async () => answer }));
     const failed = { busName: `${SERVICE}.Error.Failed`, message: 'the answer cannot be sent over D-Bus' };
-    for (answer of [['a\0b'], ['\ud800'], [1], [], ['a', 'b']]) {
+    for (answer of [[null], [1], [], ['a', 'b']]) {
       await expect(call('Inspect')).rejects.toMatchObject(failed);
     }
     answer = [-1n, 2 ** 32];
     await expect(call('GetUsage')).rejects.toMatchObject(failed);
     answer = [1n, 2];
     expect(await call('GetUsage')).toEqual([1n, 2]);
+  });
+
+  it('replaces what no text on the bus may have: who wrote it must not hide the rest', async () => {
+    front.tree.add(volumeObject('web', { Inspect: async () => ['a\0b\ud800c'] }));
+    expect(await call('Inspect')).toEqual(['a\ufffdb\ufffdc']);
   });
 
   it('does not send what the bus would end the connection for', async () => {

@@ -210,8 +210,17 @@ describe('what is wrong', () => {
     expect(logged).toEqual(['the properties of org.moored.Engine1.Volume could not be read']);
   });
 
+  it('shows text that the bus does not take with the odd characters replaced', async () => {
+    const values: Record<string, unknown> = { Mountpoint: 'a\0b', Driver: 'x\ud800' };
+    tree.add(volumeObject('web', {}, values));
+    const volume = interfaceName('Volume');
+    const shown = { Mountpoint: { value: 'a\ufffdb' }, Driver: { value: 'x\ufffd' } };
+    expect(managed()).toMatchObject({ [path]: { [volume]: shown } });
+    expect(logged).toEqual([]);
+  });
+
   it('leaves a property out that cannot be sent, and tells the log', async () => {
-    const values: Record<string, unknown> = { Mountpoint: 'a\0b', Containers: ['/fine'] };
+    const values: Record<string, unknown> = { Mountpoint: 1, Containers: ['/fine'] };
     tree.add(volumeObject('web', {}, values));
     const [, interfaces] = sent[0]!.body as [string, Record<string, Record<string, unknown>>];
     expect(Object.keys(interfaces[interfaceName('Volume')]!)).toEqual([
