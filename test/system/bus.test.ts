@@ -78,4 +78,37 @@ describe.skipIf(obstacle !== null)(`the system bus${obstacle === null ? '' : ` (
     await rig.ok('docker rm -f web');
     await rig.until(`! busctl tree --list ${SERVICE} | grep -q container/`, 'the removal');
   });
+
+  it('is no condition: the daemon works when its front cannot be made, and makes it later', async () => {
+    const documents = '/usr/lib/moored/src/dbus/introspection';
+    await rig.ok(`mv ${documents} ${documents}.away && systemctl restart docker.service`);
+    expect(await rig.ok('systemctl is-active docker.service && docker version -f ok')).toBe('active\nok');
+    await rig.until(
+      "journalctl -u docker -o cat --no-pager | grep 'interface could not be made; trying again in 2 s'",
+      'a second attempt',
+    );
+    await rig.ok(`mv ${documents}.away ${documents}`);
+    await rig.until(`journalctl -u docker -o cat --no-pager -n 1 | grep 'D-Bus interface is up'`, 'the front');
+    expect(await rig.ok(`busctl get-property ${SERVICE} /org/moored/Engine1/Manager ${SERVICE}.Manager State`)).toBe(
+      's "running"',
+    );
+  });
+
+  it('keeps neither the start nor the end of the daemon when it hangs', async () => {
+    const listener =
+      'import socket,time; s=socket.socket(socket.AF_UNIX); s.bind("/run/hang"); s.listen(); time.sleep(600)';
+    await rig.ok(
+      `systemd-run --quiet --unit=hang /usr/bin/python3 -c '${listener}' && while [ ! -S /run/hang ]; do :; done`,
+    );
+    await rig.write(
+      '/run/systemd/system/docker.service.d/hang.conf',
+      '[Service]\nEnvironment=DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/hang\nTimeoutStartSec=8\nTimeoutStopSec=8\n',
+    );
+    await rig.ok('systemctl daemon-reload && systemctl restart docker.service && docker version');
+    await rig.ok('systemctl stop docker.service');
+    expect(await rig.ok('systemctl show -p Result --value docker.service')).toBe('success');
+    await rig.ok(
+      'rm -r /run/systemd/system/docker.service.d && systemctl daemon-reload && systemctl stop hang.service',
+    );
+  });
 });
