@@ -27,13 +27,16 @@ const PLAIN_ANSWER =
  */
 export class TlsFront {
   readonly #server: TlsServer;
-  /** Connections whose handshake is not through. */
-  readonly #waiting = new Set<Socket>();
+  /** Connections whose handshake is not through, by their two ends: TLS makes another socket of each. */
+  readonly #waiting = new Map<string, Socket>();
 
   constructor(identity: TlsIdentity, onConnection: (socket: TLSSocket) => void) {
     this.#server = createServer(
       { ...contextOf(identity), ...clientRules(identity), ...CONNECTION_OPTIONS },
-      onConnection,
+      (socket) => {
+        this.#waiting.delete(endsOf(socket));
+        onConnection(socket);
+      },
     );
     // A handshake that fails is the client's matter.
     this.#server.on('tlsClientError', (_error, socket) => socket.destroy());
@@ -41,8 +44,11 @@ export class TlsFront {
 
   /** Takes over a fresh TCP connection. */
   accept(socket: Socket): void {
-    this.#waiting.add(socket);
-    socket.on('close', () => this.#waiting.delete(socket));
+    const ends = endsOf(socket);
+    this.#waiting.set(ends, socket);
+    socket.on('close', () => {
+      if (this.#waiting.get(ends) === socket) this.#waiting.delete(ends);
+    });
     socket.on('error', () => socket.destroy());
     socket.setTimeout(HANDSHAKE_TIMEOUT_MS, () => socket.destroy());
     socket.once('readable', () => {
@@ -64,13 +70,17 @@ export class TlsFront {
 
   /** Cuts what has not got through its handshake. */
   close(): void {
-    for (const socket of this.#waiting) socket.destroy();
+    for (const socket of this.#waiting.values()) socket.destroy();
   }
 
   /** Connections from now on see the new certificate; those that are open stay as they are. */
   renew(identity: TlsIdentity): void {
     this.#server.setSecureContext(contextOf(identity));
   }
+}
+
+function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket): string {
+  return [localAddress, localPort, remoteAddress, remotePort].join(' ');
 }
 
 const CONNECTION_OPTIONS = { allowHalfOpen: true, handshakeTimeout: HANDSHAKE_TIMEOUT_MS };
