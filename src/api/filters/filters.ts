@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../../base/errors.ts';
+import { hasLabel } from '../../base/labels.ts';
 import type { Query } from '../query.ts';
 
 /**
@@ -65,13 +66,6 @@ function checked(
   const unknown = [...values.keys()].find((name) => accepted?.includes(name) === false);
   if (unknown !== undefined) throw new InvalidArgumentError(`invalid filter '${unknown}'`);
   return values;
-}
-
-function hasLabel(labels: Readonly<Record<string, string>>, wish: string): boolean {
-  const equals = wish.indexOf('=');
-  const key = equals < 0 ? wish : wish.slice(0, equals);
-  const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
-  return value !== undefined && (equals < 0 || value === wish.slice(equals + 1));
 }
 
 function parse(text: string): Map<string, readonly string[]> {

@@ -1,4 +1,5 @@
 import { parseTimestamp, type Timestamp } from '../../base/clock.ts';
+import { hasLabel } from '../../base/labels.ts';
 import { familiarName, familiarString, type NamedReference } from '../oci/reference.ts';
 import type { StoredImage } from './catalog.ts';
 import type { ImageContext } from './context.ts';
@@ -21,7 +22,7 @@ export function listImages({ catalog }: ImageContext, filter: ImageFilter): read
       const created = createdAt(image);
       return (before === null || created < before) && (since === null || created > since);
     })
-    .filter((image) => filter.labels.every((label) => hasLabel(image, label)))
+    .filter(({ document }) => filter.labels.every((label) => hasLabel(document.config.config?.Labels ?? {}, label)))
     .flatMap((image) => {
       const names = catalog.referencesTo(image.id);
       const shown = names.filter(matches);
@@ -35,14 +36,6 @@ export function listImages({ catalog }: ImageContext, filter: ImageFilter): read
     })
     .sort((a, b) => (a.created === b.created ? 0 : a.created > b.created ? -1 : 1))
     .map(({ view }) => view);
-}
-
-/** `key` or `key=value`. */
-function hasLabel({ document }: StoredImage, label: string): boolean {
-  const labels = document.config.config?.Labels ?? {};
-  const equals = label.indexOf('=');
-  if (equals < 0) return label in labels;
-  return labels[label.slice(0, equals)] === label.slice(equals + 1);
 }
 
 function createdAt({ document }: StoredImage): Timestamp {

@@ -1,5 +1,6 @@
 /** Which things a request means, and what comes free with each. Nothing is changed here. */
 import { parseTimestamp, type Timestamp } from '../../base/clock.ts';
+import { hasLabel } from '../../base/labels.ts';
 import type { ContainerView, Containers } from '../containers/types.ts';
 import { EVERY_IMAGE, type Images, type ImageView } from '../images/types.ts';
 import type { VolumeRecord, Volumes } from '../volumes/driver.ts';
@@ -148,14 +149,6 @@ function isLabelled(
     all.every((wish) => hasLabel(labels, wish)) &&
     ![...withoutLabels, ...keep.labels].some((wish) => hasLabel(labels, wish))
   );
-}
-
-/** `key` or `key=value`. */
-function hasLabel(labels: Readonly<Record<string, string>>, wish: string): boolean {
-  const equals = wish.indexOf('=');
-  const key = equals < 0 ? wish : wish.slice(0, equals);
-  if (!Object.hasOwn(labels, key)) return false;
-  return equals < 0 || labels[key] === wish.slice(equals + 1);
 }
 
 /** Whether a rule keeps one of these names. */
