@@ -1,6 +1,7 @@
 /** `a{sv}` arguments: each method knows its keys and their signatures; nothing else is taken. */
 import { InvalidArgumentError } from '../base/errors.ts';
 import type { Variant } from './exported.ts';
+import { asType, NOT_OF_TYPE } from './untyped.ts';
 
 /** An `a{sv}` as the codec gives it. */
 export type Dictionary = Readonly<Record<string, Variant>>;
@@ -28,22 +29,23 @@ export type Keys = Readonly<Record<string, keyof Values>>;
 /** The values that were given. */
 export type Given<K extends Keys> = { readonly [Name in keyof K]?: Values[K[Name]] };
 
-/** InvalidArgumentError names a key that is not known, and the signature that a key's value lacks. */
+/**
+ * InvalidArgumentError names a key that is not known, and the signature that a key's value lacks. A value of another type
+ * that can only mean one thing is taken: see untyped.ts.
+ */
 export function decodeDictionary<K extends Keys>(keys: K, dictionary: Dictionary): Given<K> {
-  for (const [name, { signature }] of Object.entries(dictionary)) {
+  const values = Object.entries(dictionary).map(([name, given]) => {
     const wanted = Object.hasOwn(keys, name) ? keys[name] : undefined;
     if (wanted === undefined) throw new InvalidArgumentError(`unknown key ${JSON.stringify(name)}`);
-    if (signature !== wanted && !isEmptyList(wanted, dictionary[name]?.value)) {
-      throw new InvalidArgumentError(`key ${JSON.stringify(name)} must be of type '${wanted}', not '${signature}'`);
+    const value = asType(wanted, given);
+    if (value === NOT_OF_TYPE) {
+      throw new InvalidArgumentError(
+        `key ${JSON.stringify(name)} must be of type '${wanted}', not '${given.signature}'`,
+      );
     }
-  }
-  const values = Object.entries(dictionary).map(([name, { value }]) => [name, value] as const);
+    return [name, value] as const;
+  });
   return Object.fromEntries(values) as Given<K>;
-}
-
-/** Clients without types cannot say what the elements of an empty list would have been. */
-function isEmptyList(wanted: string, value: unknown): boolean {
-  return wanted.startsWith('a') && !wanted.startsWith('a{') && Array.isArray(value) && value.length === 0;
 }
 
 /** A 64-bit number as JavaScript's. InvalidArgumentError where that could not hold it. */

@@ -19,7 +19,8 @@ object = service.object(path)
 object.introspect
 container = object["org.moored.Engine1.Container"]
 seen["state"] = container["State"]
-lines, _cursor, _more = container.GetLogs({ "Tail" => ["u", 10] })
+# A number without a type is an `i` to ruby-dbus.
+lines, _cursor, _more = container.GetLogs({ "Tail" => 10 })
 seen["logs"] = lines.map { |_time, _stream, bytes| bytes.pack("C*") }
 
 # A long operation without signals: start it, wait for the job.

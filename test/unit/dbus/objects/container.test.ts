@@ -174,7 +174,7 @@ describe('verbs', () => {
     ['Wait', ['healthy'], 'NotSupported'],
     ['Wait', ['sometime'], 'org.freedesktop.DBus.Error.InvalidArgs'],
     ['Start', [{ Now: variant('b', true) }], 'org.freedesktop.DBus.Error.InvalidArgs'],
-    ['Stop', [{ Timeout: variant('u', 1) }], 'org.freedesktop.DBus.Error.InvalidArgs'],
+    ['Stop', [{ Timeout: variant('s', '1') }], 'org.freedesktop.DBus.Error.InvalidArgs'],
     ['Rename', [''], 'org.freedesktop.DBus.Error.InvalidArgs'],
     ['Kill', ['KILL'], 'NotRunning'],
     ['Unpause', [], 'NotPaused'],
