@@ -39,8 +39,5 @@ export interface JobProgress {
 
 export interface Jobs {
   /** Starts the work and returns the job's path. The work's result becomes the job's `Details`. */
-  start(
-    request: JobRequest,
-    work: (progress: JobProgress) => Promise<Readonly<Record<string, Variant>>>,
-  ): string;
+  start(request: JobRequest, work: (progress: JobProgress) => Promise<Readonly<Record<string, Variant>>>): string;
 }

@@ -21,12 +21,14 @@ describe.skipIf(obstacle !== null)(
 
     const entries = async (match: string): Promise<readonly Readonly<Record<string, string>>[]> => {
       const text = await rig.ok(`journalctl --no-pager -o json ${match}`);
-      return text
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as Record<string, string>)
-        // The engine's own words about the container go by the same fields.
-        .filter(({ SYSLOG_IDENTIFIER }) => SYSLOG_IDENTIFIER !== 'docker');
+      return (
+        text
+          .split('\n')
+          .filter((line) => line !== '')
+          .map((line) => JSON.parse(line) as Record<string, string>)
+          // The engine's own words about the container go by the same fields.
+          .filter(({ SYSLOG_IDENTIFIER }) => SYSLOG_IDENTIFIER !== 'docker')
+      );
     };
 
     it('gives each line with its container to the journal, and docker logs', async () => {
