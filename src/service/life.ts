@@ -192,7 +192,7 @@ function reloadOf(
   daemon: Daemon,
   { tls }: Plan,
 ): Reload {
-  const own = [...(tls === null ? [] : [tlsPart(daemon.api, tls)]), levelPart(config, logControl)];
+  const own = [...(tls === null ? [] : [tlsPart(daemon.api, tls, logger)]), levelPart(config, logControl)];
   return createReload({
     config,
     load: () => loadConfig(config.sources),

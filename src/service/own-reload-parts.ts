@@ -1,13 +1,15 @@
 /** What a reload changes in the daemon itself: its certificate and its log. */
+import { isDeepStrictEqual } from 'node:util';
 import type { ApiServer } from '../api/server.ts';
 import type { TlsIdentity } from '../api/http/tls-front.ts';
+import type { Logger } from '../base/logger.ts';
 import type { LiveConfig } from './live-config.ts';
 import { levelOf, type LogControl } from './log.ts';
 import type { ReloadPart } from './reload.ts';
 import { loadTlsIdentity } from './tls.ts';
 
 /** Certificate and authorities are read again from the same files, whether the configuration changed or not. */
-export function tlsPart(api: Pick<ApiServer, 'useTls'>, start: TlsIdentity): ReloadPart {
+export function tlsPart(api: Pick<ApiServer, 'useTls'>, start: TlsIdentity, logger: Logger): ReloadPart {
   let inUse = start;
   return {
     async prepare(next) {
@@ -17,7 +19,14 @@ export function tlsPart(api: Pick<ApiServer, 'useTls'>, start: TlsIdentity): Rel
         await api.useTls(identity);
         inUse = identity;
       };
-      return { apply: use(renewed), undo: use(before) };
+      const isNew = !isDeepStrictEqual(renewed, before);
+      return {
+        apply: async () => {
+          await use(renewed)();
+          if (isNew) logger.info('The TLS certificates have changed: new connections get the new ones');
+        },
+        undo: use(before),
+      };
     },
   };
 }

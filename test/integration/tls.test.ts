@@ -202,10 +202,13 @@ describe.skipIf(!isRoot)(`TLS${isRoot ? '' : ' (skipped: an engine needs root)'}
     process.kill(engine.pid, 'SIGHUP');
     await until(() => engine.log().includes('Reloaded configuration'));
     expect(await subject()).toBe('second');
+    const told = 'The TLS certificates have changed';
+    expect(engine.log().split(told)).toHaveLength(2);
     writeFileSync(at('renewed.pem'), 'junk');
     process.kill(engine.pid, 'SIGHUP');
     await until(() => engine.log().includes('configuration not reloaded'));
     expect(engine.log()).toContain('error reading X509 key pair');
+    expect(engine.log().split(told)).toHaveLength(2);
     expect(await subject()).toBe('second');
   });
 
