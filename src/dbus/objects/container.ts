@@ -4,15 +4,10 @@
  */
 import { messageOf } from '../../base/errors.ts';
 import type { ContainerId, ExecId } from '../../base/ids.ts';
-import type { Logger } from '../../base/logger.ts';
-import type { ContainerChange, ContainerView, Engine, EngineEvent } from '../../engine/index.ts';
+import type { ContainerChange, ContainerView, EngineEvent } from '../../engine/index.ts';
 import { detailsOfContainer } from '../container-details.ts';
-import type { Descriptors } from '../descriptors.ts';
-import type { ExportedInterface, MethodHandler, ObjectTree, Variant } from '../exported.ts';
-import type { Jobs } from '../jobs.ts';
+import type { ExportedInterface, MethodHandler, Variant } from '../exported.ts';
 import { imagePath, interfaceName, pathOf } from '../names.ts';
-import type { OpenStreams } from '../open-streams.ts';
-import type { RestWords } from '../rest-words.ts';
 import { attachMethods } from './container/attach.ts';
 import { execMethods } from './container/execs.ts';
 import { factMethods } from './container/facts.ts';
@@ -23,20 +18,9 @@ import { propertiesOf } from './container/properties.ts';
 import { unsupportedMethods } from './container/unsupported.ts';
 import { detailsOfExec, ExecInterface } from './exec.ts';
 
-/** What the mirror works with. */
-export interface MirrorContainersOptions {
-  readonly engine: Pick<Engine, 'containers' | 'images' | 'events'>;
-  readonly tree: ObjectTree;
-  readonly jobs: Jobs;
-  readonly descriptors: Descriptors;
-  readonly streams: OpenStreams;
-  readonly words: Pick<RestWords, 'inspectContainer'>;
-  readonly logger: Logger;
-}
-
 /** Puts every container and exec into the tree and keeps them there as they are, until disposed. */
-export function mirrorContainers(options: MirrorContainersOptions): Disposable {
-  return new ContainerMirror(options);
+export function mirrorContainers(parts: ContainerParts): Disposable {
+  return new ContainerMirror(parts);
 }
 
 type Methods = Readonly<Record<string, MethodHandler>>;
@@ -50,9 +34,9 @@ class ContainerMirror implements Disposable {
   readonly #watching = new DisposableStack();
   #lastMade: { readonly subject: Subject; readonly methods: Methods } | null = null;
 
-  constructor(options: MirrorContainersOptions) {
-    this.#parts = options;
-    const { containers, events } = options.engine;
+  constructor(parts: ContainerParts) {
+    this.#parts = parts;
+    const { containers, events } = parts.engine;
     for (const { id, execIds } of containers.list()) {
       this.#add(id);
       for (const execId of execIds) this.#addExec(id, execId);

@@ -3,8 +3,8 @@ import { lstat, open, readdir, readlink, type FileHandle } from 'node:fs/promise
 import { isUtf8 } from 'node:buffer';
 import { errnoCodeOf } from '../../../base/errors.ts';
 import type { FileCalls } from '../../kernel/files.ts';
-import type { ByteString, SparseSegment, TarEntryType } from './tar-entry.ts';
-import { END_OF_ARCHIVE, headerOf, paddingOf, type MemberHeader } from './tar-writer.ts';
+import type { ByteString, SparseSegment, TarEntry, TarEntryType } from './tar-entry.ts';
+import { END_OF_ARCHIVE, headerOf, paddingOf } from './tar-writer.ts';
 
 /** Opens a directory and nothing else; a symlink is refused with ELOOP or ENOTDIR. */
 const OPEN_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -132,27 +132,23 @@ class TreePacker {
   }
 
   /** The calls take text: attributes of a file whose name is no UTF-8 stay out, those of directories are read by their fd. */
-  #xattrs(place: Buffer): readonly (readonly [string, Buffer])[] {
-    if (!isUtf8(place)) return [];
+  #xattrs(place: Buffer): ReadonlyMap<string, Buffer> {
+    if (!isUtf8(place)) return new Map();
     const path = place.toString('utf8');
     try {
-      return this.#files.listXattrs(path).flatMap((name) => {
+      const pairs = this.#files.listXattrs(path).flatMap((name) => {
         const value = this.#files.getXattr(path, name);
         return value === null ? [] : [[name, value] as const];
       });
+      return new Map(pairs);
     } catch (error) {
-      if (errnoCodeOf(error) === 'ENOENT') return [];
+      if (errnoCodeOf(error) === 'ENOENT') return new Map();
       throw error;
     }
   }
 }
 
-function memberOf(
-  type: TarEntryType,
-  name: ByteString,
-  info: BigIntStats,
-  more: Partial<MemberHeader> = {},
-): MemberHeader {
+function memberOf(type: TarEntryType, name: ByteString, info: BigIntStats, more: Partial<TarEntry> = {}): TarEntry {
   return {
     type,
     name,
@@ -164,7 +160,7 @@ function memberOf(
     mtimeNs: info.mtimeNs,
     deviceMajor: 0,
     deviceMinor: 0,
-    xattrs: [],
+    xattrs: new Map(),
     sparse: null,
     ...more,
   };

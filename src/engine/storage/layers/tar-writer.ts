@@ -8,26 +8,8 @@
  * ustar block · data · padding                                         data of a sparse file: its map, then its segments
  * ```
  */
-import type { ByteString, SparseSegment, TarEntryType } from './tar-entry.ts';
+import type { ByteString, SparseSegment, TarEntry, TarEntryType } from './tar-entry.ts';
 import { BLOCK_BYTES } from './tar-header.ts';
-
-/** What a header is made of. */
-export interface MemberHeader {
-  readonly type: TarEntryType;
-  readonly name: ByteString;
-  readonly linkName: ByteString;
-  /** Bytes of the file; its holes too. */
-  readonly sizeBytes: number;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly mtimeNs: bigint;
-  readonly deviceMajor: number;
-  readonly deviceMinor: number;
-  readonly xattrs: readonly (readonly [string, Buffer])[];
-  /** What of a sparse file is data; null for any other. */
-  readonly sparse: readonly SparseSegment[] | null;
-}
 
 const FLAGS: Readonly<Record<TarEntryType, string>> = {
   file: '0',
@@ -47,7 +29,7 @@ const NS_PER_SECOND = 1_000_000_000n;
 export const END_OF_ARCHIVE = Buffer.alloc(2 * BLOCK_BYTES);
 
 /** All that comes before a member's data; for a sparse file its map too. */
-export function headerOf(member: MemberHeader): Buffer {
+export function headerOf(member: TarEntry): Buffer {
   const map = member.sparse === null ? null : sparseMap(member.sparse);
   const storedBytes =
     map === null || member.sparse === null
@@ -66,7 +48,7 @@ export function paddingOf(sizeBytes: number): Buffer {
 
 type PaxRecord = readonly [string, Buffer];
 
-function recordsOf(member: MemberHeader, name: ByteString, storedBytes: number): readonly PaxRecord[] {
+function recordsOf(member: TarEntry, name: ByteString, storedBytes: number): readonly PaxRecord[] {
   const records: PaxRecord[] = [];
   const say = (key: string, value: string): void => void records.push([key, Buffer.from(value, 'latin1')]);
   if (member.sparse !== null) {
