@@ -1,4 +1,4 @@
-import { errnoCodeOf, messageOf } from './errors.ts';
+import { errnoCodeOf, messageOf, UnavailableError } from './errors.ts';
 
 /**
  * The kernel's own sentences (strerror, lower case as Go prints them) for the errors that users meet in Docker's
@@ -46,4 +46,10 @@ export function pathErrorText(call: string, path: string, thrown: unknown): stri
 export function isDiskFull(thrown: unknown): boolean {
   const code = errnoCodeOf(thrown);
   return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
+/** Names a failed file operation as Docker does; a disk that is full, failing or read-only becomes UnavailableError. */
+export function diskFault(call: string, path: string, error: unknown): unknown {
+  const isDisks = isDiskFull(error) || ['EIO', 'EROFS', 'EMFILE', 'ENFILE'].includes(errnoCodeOf(error) ?? '');
+  return isDisks ? new UnavailableError(pathErrorText(call, path, error), { cause: error }) : error;
 }

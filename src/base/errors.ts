@@ -93,11 +93,19 @@ export class InternalError extends EngineError {
 
 /** The text of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  if (!(thrown instanceof Error)) return String(thrown);
+  return errnoCodeOf(thrown) === 'EDQUOT'
+    ? thrown.message.replace(NAMELESS, 'EDQUOT: disk quota exceeded')
+    : thrown.message;
 }
+
+/** Node has no name for it (its codes are `UNKNOWN` and `Unknown system error -122`). */
+const EDQUOT = -122;
+const NAMELESS = /^(?:UNKNOWN: unknown error|Unknown system error -122: Unknown system error -122)/;
 
 /** The `code` of a Node system error (`ENOENT` …), or null. */
 export function errnoCodeOf(thrown: unknown): string | null {
   if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return null;
+  if ('errno' in thrown && thrown.errno === EDQUOT) return 'EDQUOT';
   return typeof thrown.code === 'string' ? thrown.code : null;
 }

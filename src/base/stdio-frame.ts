@@ -6,9 +6,9 @@
  *   bytes 4–7  length of the payload, big-endian
  *   then       payload
  *
- * A frame may hold many lines; with a terminal there are no frames at all.
+ * A frame holds what was read at once, or one line of a log; with a terminal there are no frames at all.
  */
-const HEADER_BYTES = 8;
+export const FRAME_HEADER_BYTES = 8;
 
 /** The number of each output stream on the wire. */
 export const STREAM_NUMBER = { stdout: 1, stderr: 2 } as const;
@@ -16,8 +16,13 @@ export const STREAM_NUMBER = { stdout: 1, stderr: 2 } as const;
 /** One frame. */
 export function frame(stream: keyof typeof STREAM_NUMBER, parts: readonly Uint8Array[]): Buffer {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const header = Buffer.alloc(HEADER_BYTES);
-  header[0] = STREAM_NUMBER[stream];
-  header.writeUInt32BE(length, 4);
-  return Buffer.concat([header, ...parts], HEADER_BYTES + length);
+  const header = Buffer.alloc(FRAME_HEADER_BYTES);
+  writeFrameHeader(header, stream, length);
+  return Buffer.concat([header, ...parts], FRAME_HEADER_BYTES + length);
+}
+
+/** Puts a frame's header at the beginning of `target`. */
+export function writeFrameHeader(target: Buffer, stream: keyof typeof STREAM_NUMBER, length: number): void {
+  target.writeUInt32BE(STREAM_NUMBER[stream] * 2 ** 24, 0);
+  target.writeUInt32BE(length, 4);
 }

@@ -18,6 +18,18 @@ export class Undo implements AsyncDisposable {
     this.#steps = [];
   }
 
+  /** Takes over what `other` would take back, as if it had been set up here and now. */
+  adopt(other: Undo): void {
+    this.#steps.push(...other.#steps.splice(0));
+  }
+
+  /** Hands all so far over to an Undo of its own, for whoever goes on with it later. */
+  move(): Undo {
+    const moved = new Undo();
+    moved.adopt(this);
+    return moved;
+  }
+
   /** Takes everything back, last first; returns what failed. Idempotent. */
   async rollBack(): Promise<unknown[]> {
     const failures: unknown[] = [];
