@@ -1,6 +1,6 @@
 import type { Timestamp } from '../../base/clock.ts';
 
-export type EventType = 'container' | 'image' | 'network' | 'volume' | 'daemon';
+export type EventType = 'container' | 'image' | 'network' | 'volume' | 'secret' | 'daemon' | 'builder';
 
 /** Something that happened; Docker's names of actions and attributes. */
 export interface EngineEvent {
@@ -12,7 +12,7 @@ export interface EngineEvent {
   readonly time: Timestamp;
 }
 
-/** The event bus: history of the last 256 and live followers. */
+/** The event bus: a history that outlives the daemon, and live followers. */
 export interface Events {
   publish(event: Omit<EngineEvent, 'time'>): void;
   /**
@@ -25,6 +25,11 @@ export interface Events {
     readonly matches: (event: EngineEvent) => boolean;
     readonly signal: AbortSignal;
   }): AsyncIterable<EngineEvent>;
+  /**
+   * Settles when all that was published until now outlives the daemon; at once while the store cannot be written: nobody
+   * is to wait for a full disk.
+   */
+  written(): Promise<void>;
   /** In-process listeners, called synchronously in order of publication. Dispose to stop. */
   listen(listener: (event: EngineEvent) => void): Disposable;
   /** How many follow now (`NEventsListener`). */

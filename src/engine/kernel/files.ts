@@ -21,6 +21,9 @@
  */
 import type { Fd } from './kernel.ts';
 
+/** A path as text, or as bytes where it may hold names that are no UTF-8. */
+export type FilePath = string | Buffer;
+
 /** The number of a device node as mknod(2) and stat(2) have it. */
 export interface DeviceNumber {
   readonly major: number;
@@ -41,29 +44,35 @@ export interface FileCalls {
    * Makes a node: `mode` carries the type (S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK, S_IFREG) and permissions, less the
    * umask; `device` is {@link FileCalls.device}'s (0 for a fifo). EEXIST when the path exists.
    */
-  mknod(path: string, mode: number, device: bigint): void;
+  mknod(path: FilePath, mode: number, device: bigint): void;
   /** Makes a dev_t as stat(2) reports it in `rdev`. */
   device(major: number, minor: number): bigint;
   /** Takes a `rdev` apart. */
   splitDevice(rdev: number | bigint): DeviceNumber;
 
   /** The value of an extended attribute, of the link itself; null when it has none or the file system knows none. */
-  getXattr(path: string, name: string): Buffer | null;
+  getXattr(path: FilePath, name: string): Buffer | null;
   /** Creates or replaces an extended attribute, of the link itself. ENOTSUP where the file system knows none. */
-  setXattr(path: string, name: string, value: Buffer): void;
+  setXattr(path: FilePath, name: string, value: Buffer): void;
   /** Names of all extended attributes, sorted by the kernel's order; empty where the file system knows none. */
-  listXattrs(path: string): readonly string[];
+  listXattrs(path: FilePath): readonly string[];
   /** Removes an extended attribute; idempotent. */
-  removeXattr(path: string, name: string): void;
+  removeXattr(path: FilePath, name: string): void;
 
   /** Sets access and modification time in nanoseconds since 1970 (negative: before), of the link itself. */
-  setTimes(path: string, atimeNs: bigint, mtimeNs: bigint): void;
+  setTimes(path: FilePath, atimeNs: bigint, mtimeNs: bigint): void;
 
   /**
    * Writes everything that the file system below `path` still holds in memory to its disk (syncfs(2)): one call for a
    * whole tree. Blocks for as long as the disk takes: for workers only. Throws ENOSPC or EIO for what could not be written.
    */
   syncFilesystem(path: string): void;
+
+  /**
+   * Has the disk begin with a part of an open file, `length` 0: all from `offset` on, and waits for nothing
+   * (sync_file_range(2)). A hint: whoever needs the data there syncs. Where it does not work it does nothing.
+   */
+  startWriteOut(fd: number, offset: number, length: number): void;
 
   /** The next extent of data at or after `offset` (SEEK_DATA, SEEK_HOLE); null when only a hole follows. */
   nextData(fd: number, offset: number): DataExtent | null;
@@ -74,6 +83,15 @@ export interface FileCalls {
    * `root` is a directory or an fd of one. Throws ELOOP, ENOENT, EXDEV (a magic link) and the like.
    */
   openBeneath(root: string | Fd, path: string, flags: number, mode?: number): Fd;
+
+  /**
+   * Opens `path` below the directory `root`, of which nothing may lead out, be it only for a moment (RESOLVE_BENEATH,
+   * RESOLVE_NO_MAGICLINKS): EXDEV for `..` beyond it and for any absolute link. Works on the main thread.
+   */
+  openWithin(root: string, path: string, flags: number): Fd;
+
+  /** Opens the absolute `path`, no part of which may be a symbolic link (RESOLVE_NO_SYMLINKS): ELOOP. Works on the main thread. */
+  openWithoutLinks(path: string, flags: number): Fd;
 
   /**
    * Makes `root` the root and working directory of this worker thread alone, until disposed. Jails nest. Throws when

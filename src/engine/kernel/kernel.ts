@@ -6,7 +6,8 @@
  * a reused pid is never hit.
  *
  * Life cycle: one Kernel per process, made by the composition root. Everything here is either a system call that
- * returns at once (well under a millisecond) or a promise settled by readiness of an fd; nothing blocks a pool thread.
+ * returns at once (well under a millisecond) or a promise settled by readiness of an fd; a pool thread waits only where
+ * the kernel knows no other way (a file system written out, a link that goes).
  *
  * Story 1, a container's network: `namespaces.createNetns(path)`; `route = openRoute(null)`;
  * `route.createVethPair({...peerNetns})`; `inside = openRoute(netnsFd)`; `inside.addAddress(...)`;
@@ -20,12 +21,28 @@
  * the n-th one.
  */
 import type { Duplex } from 'node:stream';
-import type { Brand } from '../../base/brand.ts';
 import type { LinuxSeccomp } from '../oci/runtime-spec.ts';
+import type { IdMapping } from '../oci/id-mapping.ts';
 import type { Mount } from '../oci/mount.ts';
+import type { Fd } from './fd.ts';
+import type { InternetCalls } from './internet.ts';
+import type { LinkNotice, RouteSocket } from './route.ts';
 
-/** An open file descriptor of this process. Who receives one owns it and closes it (`fs.closeSync`). */
-export type Fd = Brand<number, 'Fd'>;
+export type { Fd } from './fd.ts';
+export type {
+  IpvlanFlag,
+  IpvlanMode,
+  Link,
+  LinkAddress,
+  LinkChange,
+  LinkNotice,
+  LinkOptions,
+  MacvlanMode,
+  RateLimit,
+  Route,
+  RouteRequests,
+  RouteSocket,
+} from './route.ts';
 
 /** A system call or library call failed. `code` is the symbolic errno (`ENOENT`), or the library's own word. */
 export class KernelError extends Error {
@@ -47,11 +64,19 @@ export interface Kernel {
   readonly mounts: MountCalls;
   readonly processes: ProcessCalls;
   readonly sockets: SocketCalls;
+  readonly internet: InternetCalls;
   readonly namespaces: NamespaceCalls;
+  readonly userNamespaces: UserNamespaceCalls;
   readonly nft: NftCalls;
+  readonly flows: FlowCalls;
   readonly seccomp: SeccompCalls;
   /** Opens an rtnetlink socket in the network namespace behind `netns` (null: the daemon's own). */
   openRoute(netns: Fd | null): RouteSocket;
+  /**
+   * Calls `listener` with each link of the daemon's namespace that comes, changes or goes, and with null when the kernel
+   * had more to tell than we could hear (ENOBUFS): then everything is to be looked at. Dispose to stop.
+   */
+  watchLinks(listener: (notice: LinkNotice | null) => void): Disposable;
 }
 
 /** mount(2) and its kin. */
@@ -62,10 +87,25 @@ export interface MountCalls {
    * than a page (many overlay layers) goes through fsconfig(2) where the kernel can take it.
    */
   mount(mount: Mount, target: string): void;
+  /**
+   * As {@link mount}, for a `bind`, an `overlay` or a file system on a device: its files show the ids of the user namespace `userns` for those on
+   * their disk, and are written the other way round. EINVAL, ENOSYS or EPERM where kernel or file system cannot.
+   * An overlay's layers lie below one directory on one file system; `<target>.layers` and `<target>.plain` are free.
+   */
+  mountMapped(mount: Mount, target: string, userns: Fd): void;
   /** Unmounts the topmost mount of `target`; `lazy` detaches it even when busy. EINVAL when nothing is mounted there. */
   unmount(target: string, options?: { readonly lazy?: boolean }): void;
+  /** As {@link mount} for a file system on a device, whose log is read meanwhile: no bind, no words of propagation. */
+  mountInThread(mount: Mount, target: string): Promise<void>;
+  /** As {@link unmount} for what waits for its disk. */
+  unmountInThread(target: string, options?: { readonly lazy?: boolean }): Promise<void>;
   /** The mount points at or below `prefix`, deepest first, as /proc/self/mountinfo has them (unescaped). */
   listBelow(prefix: string): readonly string[];
+  /**
+   * Writes everything that the file system at `path` still holds in memory to its disk (syncfs(2)), on a thread of the
+   * pool, for as long as the disk takes. ENOSPC or EIO for what could not be written since anybody last asked.
+   */
+  syncFilesystem(path: string): Promise<void>;
 }
 
 /** What to start. */
@@ -125,8 +165,8 @@ export interface ProcessHandle extends Disposable {
 /** Sockets that Node cannot make. */
 export interface SocketCalls {
   /**
-   * Connects to a SOCK_SEQPACKET unix socket. One packet is one 'data' event; `end()` shuts down the writing side only
-   * and reading goes on. Paths longer than sun_path are reached through /proc/self/fd.
+   * Connects to a SOCK_SEQPACKET unix socket. One packet is one 'data' event, whose bytes may be looked at until it
+   * returns; nothing comes before `resume()`. `end()` shuts down the writing side only and reading goes on. Paths longer than sun_path are reached through /proc/self/fd.
    */
   connectSeqpacket(path: string): Promise<Duplex>;
   /** pid, uid and gid of the peer of a connected unix socket (SO_PEERCRED). */
@@ -146,6 +186,8 @@ export interface DatagramSocket extends Disposable {
   send(address: string, payload: Buffer): void;
   /** Sends `payload` as a sealed file in memory (SCM_RIGHTS, no bytes): what journald takes when a datagram is too small. */
   sendAsFile(address: string, payload: Buffer): void;
+  /** Sends `payload` with a descriptor (SCM_RIGHTS), which stays the caller's, too. */
+  sendWith(address: string, payload: Buffer, fd: Fd): void;
 }
 
 /** Network namespaces. The main thread is only ever inside another one within one synchronous call. */
@@ -160,12 +202,92 @@ export interface NamespaceCalls {
   within<T>(netns: Fd, job: () => T): T;
 }
 
+/** User namespaces. None of ours is ever entered. */
+export interface UserNamespaceCalls {
+  /** A user namespace with these ids and nobody in it, for `mountMapped`; it ends with its last descriptor. */
+  open(mapping: IdMapping): Fd;
+  /**
+   * Makes one and keeps it in the file `path` (created; parent must exist), and a network namespace that belongs to it
+   * in `netnsPath`. EEXIST when a file is there. Leaves nothing behind on failure.
+   */
+  create(mapping: IdMapping, path: string, netnsPath: string | null): void;
+  /** Makes a network namespace that belongs to the user namespace of the file `userns`, and keeps it in `path`. EEXIST. */
+  createNetns(path: string, userns: string): Promise<void>;
+  /** Unmounts and removes `path`; whoever is in the namespace stays in it. Idempotent. */
+  remove(path: string): void;
+}
+
 /** libnftables in process: no `nft` is started. Speaks to the network namespace the thread is in (see `within`). */
 export interface NftCalls {
   /** Runs a script in nft syntax as one atomic transaction. Throws KernelError with libnftables' text. */
   run(script: string): void;
   /** Runs a list command and returns libnftables' JSON document. */
   list(command: string): unknown;
+  /**
+   * Deletes and adds elements of the sets and maps of one table as one atomic transaction, without nft's language, whose
+   * parsing takes several times as long. KernelError: ENOENT for a table, set or deleted element that is not there,
+   * EEXIST or EBUSY for an added one that is there with other data; one that is there as it is, is no error.
+   */
+  changeElements(table: NftTable, changes: NftElementChanges): void;
+  /**
+   * Tells of each transaction of other processes, and with null when the kernel had more to tell than we could hear
+   * (ENOBUFS): then everything is to be looked at. What this process does itself is not told. Dispose to stop; it does
+   * not keep the process alive.
+   */
+  watch(listener: (notice: NftNotice | null) => void): Disposable;
+}
+
+/** A table of nftables by family and name. */
+export interface NftTable {
+  readonly family: 'ip' | 'ip6';
+  readonly name: string;
+}
+
+/** Elements of sets and maps to be taken out, then put in. */
+export interface NftElementChanges {
+  readonly remove: readonly NftElement[];
+  readonly add: readonly NftElement[];
+}
+
+/** A part of a key or of what a map leads to, by its nft type: `inet_proto`, `inet_service`, `ipv4_addr` or `ipv6_addr`. */
+export type NftField =
+  { readonly protocol: 'tcp' | 'udp' | 'sctp' } | { readonly port: number } | { readonly address: string };
+
+/** One element. */
+export interface NftElement {
+  readonly set: string;
+  /** Concatenated in this order. */
+  readonly key: readonly NftField[];
+  /** An interval of ports from the key's only field up to this one; for sets with `flags interval`. */
+  readonly lastPort?: number;
+  /** What a map leads to; absent in sets, and not needed to delete. */
+  readonly data?: readonly NftField[];
+}
+
+/** Something of nftables changed. */
+export interface NftNotice {
+  /** The tables it happened in, as `ip filter`. */
+  readonly tables: ReadonlySet<string>;
+  /** Who did it, as far as the kernel told. */
+  readonly process: { readonly pid: number; readonly name: string } | null;
+}
+
+/** A port of this host that somebody asks; `address` null: at any of its addresses. */
+export interface FlowTarget {
+  readonly family: 'ipv4' | 'ipv6';
+  readonly address: string | null;
+  readonly port: number;
+}
+
+/** Connection tracking, in the network namespace the thread is in. */
+export interface FlowCalls {
+  /**
+   * Forgets whoever asks these ports by UDP, so that the next datagram is judged anew: a flow is one for as long as
+   * its client goes on, and keeps the translation, or the want of one, that its first datagram met. A table of many flows
+   * is read in turns of the event loop. Resolves with how many were forgotten; KernelError where the kernel has no
+   * connection tracking to ask.
+   */
+  forgetUdp(targets: readonly FlowTarget[]): Promise<number>;
 }
 
 /** libseccomp in process. */
@@ -175,69 +297,4 @@ export interface SeccompCalls {
    * missing, and for what no program can carry (flags, SCMP_ACT_NOTIFY). Costs ~12 ms: cache it.
    */
   compile(profile: LinuxSeccomp): Buffer | null;
-}
-
-/** A network interface. */
-export interface Link {
-  readonly index: number;
-  readonly name: string;
-  readonly mtu: number;
-  /** `02:42:ac:11:00:02` */
-  readonly macAddress: string;
-  readonly up: boolean;
-  /** Index of the bridge it belongs to, or null. */
-  readonly masterIndex: number | null;
-  /** `bridge`, `veth` …, or null for physical ones. */
-  readonly type: string | null;
-}
-
-/** An address of a link, such as `172.17.0.1/16`. */
-export interface LinkAddress {
-  readonly linkIndex: number;
-  readonly cidr: string;
-}
-
-/** One entry of the main routing table. */
-export interface Route {
-  /** CIDR; `0.0.0.0/0` or `::/0` is the default route. */
-  readonly destination: string;
-  readonly gateway: string | null;
-  readonly linkIndex: number | null;
-}
-
-/** What can be changed of a link. */
-export interface LinkChange {
-  readonly up?: boolean;
-  readonly name?: string;
-  readonly mtu?: number;
-  readonly macAddress?: string;
-  /** Bridge to join; null leaves it. */
-  readonly masterIndex?: number | null;
-  /** Bridge port: may send a frame back out of the port it came in by. */
-  readonly hairpin?: boolean;
-}
-
-/** rtnetlink in one network namespace; requests are answered before the call returns. Dispose closes the socket. */
-export interface RouteSocket extends Disposable {
-  links(): readonly Link[];
-  /** Null when there is no such link. */
-  linkByName(name: string): Link | null;
-  createBridge(name: string, options?: { readonly mtu?: number; readonly macAddress?: string }): Link;
-  /** Makes a veth pair, one end here (optionally in a bridge, up), its peer in `peerNetns` under `peerName`. */
-  createVethPair(options: {
-    readonly name: string;
-    readonly masterIndex: number | null;
-    readonly mtu: number;
-    readonly peerName: string;
-    readonly peerNetns: Fd;
-    readonly peerMacAddress: string | null;
-  }): Link;
-  changeLink(index: number, change: LinkChange): void;
-  /** Waits for the kernel (16 ms and more for a veth): not for the hot path. */
-  deleteLink(index: number): void;
-  /** Addresses of one link (0: of all). */
-  addresses(linkIndex: number): readonly LinkAddress[];
-  addAddress(linkIndex: number, cidr: string): void;
-  routes(family: 'ipv4' | 'ipv6'): readonly Route[];
-  addRoute(route: Route): void;
 }

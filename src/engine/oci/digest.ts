@@ -33,8 +33,12 @@ export function digestOf(bytes: Uint8Array | string): Digest {
 export function chainIdsOf(diffIds: readonly DiffId[]): readonly ChainId[] {
   const chain: ChainId[] = [];
   for (const diffId of diffIds) {
-    const parent = chain.at(-1);
-    chain.push((parent === undefined ? diffId : digestOf(`${parent} ${diffId}`)) as string as ChainId);
+    chain.push(chainIdOn(chain.at(-1) ?? null, diffId));
   }
   return chain;
+}
+
+/** Of one layer on a chain that has an id already; null for none. */
+export function chainIdOn(parent: ChainId | null, diffId: DiffId): ChainId {
+  return (parent === null ? diffId : digestOf(`${parent} ${diffId}`)) as string as ChainId;
 }

@@ -79,6 +79,16 @@ export interface ImageRunConfig {
   readonly Shell?: readonly string[] | null;
   readonly Healthcheck?: HealthcheckConfig | null;
   readonly ArgsEscaped?: boolean;
+  /** Docker's commit keeps what only a container has. */
+  readonly AttachStdin?: boolean;
+  readonly AttachStdout?: boolean;
+  readonly AttachStderr?: boolean;
+  readonly Tty?: boolean;
+  readonly OpenStdin?: boolean;
+  readonly StdinOnce?: boolean;
+  readonly Image?: string;
+  readonly NetworkDisabled?: boolean;
+  readonly MacAddress?: string;
 }
 
 /** One entry of an image's history. */
@@ -100,6 +110,9 @@ export interface ImageConfig {
   readonly author?: string;
   readonly docker_version?: string;
   readonly comment?: string;
+  /** Docker's first builder and commit: the container that the image was made of, and how that was configured. */
+  readonly container?: string;
+  readonly container_config?: ImageRunConfig | null;
   readonly config?: ImageRunConfig | null;
   readonly rootfs: { readonly type: 'layers'; readonly diff_ids: readonly DiffId[] };
   readonly history?: readonly HistoryEntry[];

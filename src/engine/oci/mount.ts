@@ -10,3 +10,8 @@ export interface Mount {
   /** Words as in fstab: `ro`, `rbind`, `lowerdir=…`. */
   readonly options: readonly string[];
 }
+
+/** True where mounting and unmounting wait for no disk: a disk's file system has a log to be read and to be written out. */
+export function isInstant({ type }: Mount): boolean {
+  return type === 'bind' || type === 'overlay';
+}

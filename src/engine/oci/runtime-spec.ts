@@ -1,3 +1,5 @@
+import type { LinuxIdMapping } from './id-mapping.ts';
+
 /** runtime-spec 1.x `config.json`: the parts the engine writes. Field names are the spec's own. */
 export interface RuntimeSpec {
   readonly ociVersion: string;
@@ -57,6 +59,8 @@ export interface SpecHook {
 /** runtime-spec "linux". */
 export interface LinuxSpec {
   readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
+  readonly uidMappings?: readonly LinuxIdMapping[];
+  readonly gidMappings?: readonly LinuxIdMapping[];
   readonly cgroupsPath?: string;
   readonly resources?: LinuxResources;
   readonly seccomp?: LinuxSeccomp;
@@ -82,6 +86,8 @@ export interface LinuxResources {
     readonly reservation?: number;
     readonly swap?: number;
     readonly swappiness?: number;
+    readonly kernel?: number;
+    readonly kernelTCP?: number;
     readonly disableOOMKiller?: boolean;
   };
   readonly cpu?: {
@@ -94,8 +100,25 @@ export interface LinuxResources {
     readonly mems?: string;
   };
   readonly pids?: { readonly limit: number };
-  readonly blockIO?: { readonly weight?: number };
+  readonly blockIO?: BlockIoLimits;
   readonly unified?: Readonly<Record<string, string>>;
+}
+
+/** runtime-spec "blockIO". Rates in bytes or operations a second. */
+export interface BlockIoLimits {
+  readonly weight?: number;
+  readonly weightDevice?: readonly { readonly major: number; readonly minor: number; readonly weight: number }[];
+  readonly throttleReadBpsDevice?: readonly BlockDeviceRate[];
+  readonly throttleWriteBpsDevice?: readonly BlockDeviceRate[];
+  readonly throttleReadIOPSDevice?: readonly BlockDeviceRate[];
+  readonly throttleWriteIOPSDevice?: readonly BlockDeviceRate[];
+}
+
+/** runtime-spec throttle device. */
+export interface BlockDeviceRate {
+  readonly major: number;
+  readonly minor: number;
+  readonly rate: number;
 }
 
 /** runtime-spec device node. */

@@ -3,6 +3,9 @@ export type OutputStream = 'stdout' | 'stderr';
 
 /** Where output goes. */
 export interface OutputSink {
-  /** Takes one chunk in order; a promise asks the source to wait (back-pressure). */
+  /**
+   * Takes one chunk in order; a promise asks the source to wait (back-pressure). The bytes may be looked at until it
+   * returns, or until that promise settles: the source uses its buffer again.
+   */
   write(stream: OutputStream, chunk: Uint8Array): void | Promise<void>;
 }

@@ -1,4 +1,7 @@
+import { accessSync, closeSync, constants, openSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { errnoText, pathErrorText } from '../../base/errno-text.ts';
 import { DataLossError, messageOf, UnavailableError } from '../../base/errors.ts';
 import { MIGRATIONS } from './schema.ts';
 
@@ -8,17 +11,25 @@ export type Row = Readonly<Record<string, unknown>>;
 /** How much may pile up in the write-ahead log before it is folded back, in pages of 4 KiB. */
 const WAL_CHECKPOINT_PAGES = 1000;
 
+/** More than the log of one removal, and what its pages need when they are folded back. */
+const RESERVE_BYTES = 256 * 1024;
+/** SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL; extended codes have them in their lowest byte. */
+const DISK_FAULTS: Readonly<Record<number, string>> = { 8: 'EROFS', 10: 'EIO', 13: 'ENOSPC' };
+const PRIMARY_CODE = 0xff;
+
 /**
  * The state file. Statements are prepared once and kept. All calls are synchronous and short (tens of microseconds);
  * several changes belong together in one {@link Database.transaction}.
  */
 export class Database implements Disposable {
   readonly #db: DatabaseSync;
+  readonly #path: string;
   readonly #statements = new Map<string, StatementSync>();
   #depth = 0;
 
-  private constructor(db: DatabaseSync) {
+  private constructor(db: DatabaseSync, path: string) {
     this.#db = db;
+    this.#path = path;
   }
 
   /**
@@ -29,45 +40,58 @@ export class Database implements Disposable {
   static open(path: string): Database {
     let db: DatabaseSync | null = null;
     try {
+      // An engine that comes up on a full disk needs what is in reserve to get as far as removing something.
+      if (path !== ':memory:' && isShort(path)) rmSync(reserveOf(path), { force: true });
+      // What containers are told (environment, labels) is nobody else's to read; SQLite's other files follow this one.
+      if (path !== ':memory:') closeSync(openSync(path, 'a', 0o600));
       db = new DatabaseSync(path);
       // Exclusive: a second engine on the same data root must not come up.
       db.exec(`PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;
         PRAGMA wal_autocheckpoint=${String(WAL_CHECKPOINT_PAGES)};`);
       checkIntegrity(db, path);
       migrate(db, path);
-      return new Database(db);
+      keepReserve(path);
+      return new Database(db, path);
     } catch (error) {
       db?.close();
       if (error instanceof UnavailableError || error instanceof DataLossError) throw error;
       if (messageOf(error).includes('database is locked')) {
         throw new UnavailableError(`state file ${path} is in use by another engine`, { cause: error });
       }
+      assertReachable(path);
       throw new DataLossError(`state file ${path} cannot be read: ${messageOf(error)}; it was left untouched`, {
         cause: error,
       });
     }
   }
 
-  /** Runs `job` in one transaction; nested calls join it. Rolled back when `job` throws. */
+  /** Runs `job` in one transaction; nested calls join it. Rolled back when `job` throws. UnavailableError on a full disk. */
   transaction<T>(job: () => T): T {
     if (this.#depth > 0) return job();
-    this.#db.exec('BEGIN IMMEDIATE');
+    this.#guarded(() => this.#db.exec('BEGIN IMMEDIATE'));
     this.#depth += 1;
     try {
       const result = job();
-      this.#db.exec('COMMIT');
+      this.#guarded(() => this.#db.exec('COMMIT'));
       return result;
     } catch (error) {
-      this.#db.exec('ROLLBACK');
+      // A full disk makes SQLite roll back by itself.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      if (error instanceof UnavailableError) this.#makeRoom();
       throw error;
     } finally {
       this.#depth -= 1;
     }
   }
 
-  /** Runs a statement that changes something; returns how many rows it changed. */
+  /** Runs a statement that changes something; returns how many rows it changed. UnavailableError on a full disk. */
   run(sql: string, ...values: readonly SQLInputValue[]): number {
-    return Number(this.#prepare(sql).run(...values).changes);
+    try {
+      return Number(this.#guarded(() => this.#prepare(sql).run(...values)).changes);
+    } catch (error) {
+      if (error instanceof UnavailableError && this.#depth === 0) this.#makeRoom();
+      throw error;
+    }
   }
 
   /** The first row, or null. */
@@ -85,6 +109,30 @@ export class Database implements Disposable {
     this.#db.close();
   }
 
+  /** Says of SQLite's faults that the disk makes what the rest of the engine says. */
+  #guarded<T>(job: () => T): T {
+    try {
+      return job();
+    } catch (error) {
+      const errno = DISK_FAULTS[Number((error as { readonly errcode?: unknown }).errcode) & PRIMARY_CODE];
+      if (errno === undefined) throw error;
+      throw new UnavailableError(`write ${this.#path}: ${errnoText(errno)}`, { cause: error });
+    }
+  }
+
+  /**
+   * Gives the reserve away and folds the log back, so that its room serves what comes next: what fills a disk can be
+   * removed from it by trying again.
+   */
+  #makeRoom(): void {
+    rmSync(reserveOf(this.#path), { force: true });
+    try {
+      this.#db.exec('PRAGMA wal_checkpoint(RESTART)');
+    } catch {
+      // The log stays as it is; the error under way says why.
+    }
+  }
+
   #prepare(sql: string): StatementSync {
     let statement = this.#statements.get(sql);
     if (statement === undefined) {
@@ -93,6 +141,36 @@ export class Database implements Disposable {
       this.#statements.set(sql, statement);
     }
     return statement;
+  }
+}
+
+function reserveOf(path: string): string {
+  return `${path}-reserve`;
+}
+
+/** Whether the disk has no room for a reserve beside what an engine writes as it comes up. */
+function isShort(path: string): boolean {
+  const { bavail, bsize } = statfsSync(dirname(path));
+  return bavail * bsize < 2 * RESERVE_BYTES;
+}
+
+/** Room beside the file for a few changes when the disk is full. Done without where there is none even now. */
+function keepReserve(path: string): void {
+  if (path === ':memory:' || isShort(path)) return;
+  try {
+    writeFileSync(reserveOf(path), Buffer.alloc(RESERVE_BYTES), { mode: 0o600 });
+  } catch {
+    rmSync(reserveOf(path), { force: true });
+  }
+}
+
+/** UnavailableError when it is the directory that denies the file: SQLite does not say why. */
+function assertReachable(path: string): void {
+  if (path === ':memory:') return;
+  try {
+    accessSync(dirname(path), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new UnavailableError(pathErrorText('open', path, error), { cause: error });
   }
 }
 

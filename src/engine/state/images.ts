@@ -1,5 +1,5 @@
 import type { Timestamp } from '../../base/clock.ts';
-import type { Digest, ImageId } from '../oci/digest.ts';
+import type { ChainId, Digest, ImageId } from '../oci/digest.ts';
 import type { Database, Row } from './database.ts';
 
 /** One image; `doc` is images/record.ts ImageDocument as JSON. */
@@ -48,6 +48,11 @@ export class ImageTables {
     return this.#db.all('SELECT id, created_at, doc FROM image ORDER BY created_at, id').map(imageOf);
   }
 
+  /** Ids of all images, oldest first. */
+  ids(): readonly ImageId[] {
+    return this.#db.all('SELECT id FROM image ORDER BY created_at, id').map((row) => row['id'] as ImageId);
+  }
+
   /** Up to `limit` ids that begin with these hex digits. */
   idsWithPrefix(hex: string, limit: number): readonly ImageId[] {
     const low = `sha256:${hex}`;
@@ -73,6 +78,15 @@ export class ImageTables {
     }
   }
 
+  /** Gives an image another document, and other blobs that it needs. */
+  replace({ id, doc }: Pick<ImageRow, 'id' | 'doc'>, blobs: readonly Digest[]): void {
+    this.#db.run('UPDATE image SET doc = ? WHERE id = ?', doc, id);
+    this.#db.run('DELETE FROM image_blob WHERE image_id = ?', id);
+    for (const digest of new Set(blobs)) {
+      this.#db.run('INSERT INTO image_blob (image_id, digest) VALUES (?, ?)', id, digest);
+    }
+  }
+
   /** Deletes an image that has no names any more. */
   remove(id: ImageId): void {
     this.#db.run('DELETE FROM image WHERE id = ?', id);
@@ -82,9 +96,17 @@ export class ImageTables {
     return this.#db.all('SELECT digest FROM image_blob WHERE image_id = ?', id).map((row) => row['digest'] as Digest);
   }
 
-  /** True when some image needs the blob. */
+  /** True when some image, or the build cache, needs the blob. */
   isBlobUsed(digest: Digest): boolean {
-    return this.#db.get('SELECT 1 FROM image_blob WHERE digest = ? LIMIT 1', digest) !== null;
+    const sql = `SELECT 1 FROM image_blob WHERE digest = ?1 UNION ALL SELECT 1 FROM build_step WHERE blob = ?1 LIMIT 1`;
+    return this.#db.get(sql, digest) !== null;
+  }
+
+  /** Layers that the build cache keeps. */
+  cachedLayers(): readonly ChainId[] {
+    return this.#db
+      .all('SELECT DISTINCT chain_id FROM build_step WHERE chain_id IS NOT NULL')
+      .map((row) => row['chain_id'] as ChainId);
   }
 
   tagsOf(id: ImageId): readonly TagRow[] {
@@ -96,6 +118,34 @@ export class ImageTables {
   digestsOf(id: ImageId): readonly DigestRow[] {
     return this.#db
       .all('SELECT repository, digest, image_id FROM image_digest WHERE image_id = ? ORDER BY repository, digest', id)
+      .map(digestOf);
+  }
+
+  /** All tags of a repository, by name. */
+  tagsIn(repository: string): readonly TagRow[] {
+    return this.#db
+      .all('SELECT repository, tag, image_id, tagged_at FROM image_tag WHERE repository = ? ORDER BY tag', repository)
+      .map(tagOf);
+  }
+
+  /** All digests by which a repository knows images. */
+  digestsIn(repository: string): readonly DigestRow[] {
+    return this.#db
+      .all('SELECT repository, digest, image_id FROM image_digest WHERE repository = ? ORDER BY digest', repository)
+      .map(digestOf);
+  }
+
+  /** Every tag there is. */
+  allTags(): readonly TagRow[] {
+    return this.#db
+      .all('SELECT repository, tag, image_id, tagged_at FROM image_tag ORDER BY repository, tag')
+      .map(tagOf);
+  }
+
+  /** Every digest there is. */
+  allDigests(): readonly DigestRow[] {
+    return this.#db
+      .all('SELECT repository, digest, image_id FROM image_digest ORDER BY repository, digest')
       .map(digestOf);
   }
 

@@ -66,11 +66,27 @@ export class NetworkRepository {
     this.#database.run('DELETE FROM lease WHERE network_id = ? AND address = ?', networkId, address);
   }
 
-  /** Makes the table hold exactly `leases`, in one transaction. */
+  /** The leases on one network. */
+  leasesOn(networkId: NetworkId): readonly StoredLease[] {
+    return this.#database
+      .all('SELECT network_id, address, container_id FROM lease WHERE network_id = ?', networkId)
+      .map(leaseOf);
+  }
+
+  /** Makes the table hold exactly `leases`, in one transaction that writes only what differs. */
   replaceLeases(leases: readonly StoredLease[]): void {
+    const wanted = new Map<NetworkId, Map<string, StoredLease>>();
+    for (const lease of leases) {
+      const onNetwork = wanted.get(lease.networkId) ?? new Map<string, StoredLease>();
+      wanted.set(lease.networkId, onNetwork.set(lease.address, lease));
+    }
     this.#database.transaction(() => {
-      this.#database.run('DELETE FROM lease');
-      for (const lease of leases) this.addLease(lease);
+      for (const { networkId, address, containerId } of this.leases()) {
+        const onNetwork = wanted.get(networkId);
+        if (onNetwork?.get(address)?.containerId === containerId) onNetwork.delete(address);
+        else this.removeLease(networkId, address);
+      }
+      for (const onNetwork of wanted.values()) for (const lease of onNetwork.values()) this.addLease(lease);
     });
   }
 }

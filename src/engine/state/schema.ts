@@ -98,4 +98,99 @@ export const MIGRATIONS: readonly string[] = [
     state TEXT NOT NULL               -- schedules/record.ts ScheduleState
   ) STRICT;
   `,
+  `
+  -- when an image was last put to use: a container made, started or ended, a pull, load, tag, save or push
+  ALTER TABLE image ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;
+  UPDATE image SET used_at = created_at;
+  -- content of an image that was found damaged and is gone: a pull brings it again
+  CREATE TABLE image_flaw (
+    image_id TEXT NOT NULL REFERENCES image(id) ON DELETE CASCADE,
+    subject TEXT NOT NULL,            -- digest of the blob, chain id of the layer
+    kind TEXT NOT NULL,               -- blob, layer
+    PRIMARY KEY (image_id, subject)
+  ) STRICT;
+  CREATE INDEX image_flaw_by_subject ON image_flaw(subject);
+  `,
+  `
+  -- named secrets; what they hold is sealed with a key that is not in this file
+  CREATE TABLE secret (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    doc TEXT NOT NULL,                -- secrets/record.ts SecretDocument
+    sealed BLOB NOT NULL              -- secrets/keyring.ts
+  ) STRICT;
+  `,
+  `
+  -- ids that a container's user namespace has for itself (userns auto); they end with the container
+  CREATE TABLE userns_lease (
+    container_id TEXT PRIMARY KEY REFERENCES container(id) ON DELETE CASCADE,
+    first INTEGER NOT NULL,           -- of the host, users and groups alike
+    count INTEGER NOT NULL
+  ) STRICT;
+  `,
+  `
+  -- what happened; the oldest go when there are too many (events/history.ts)
+  CREATE TABLE event (
+    number INTEGER PRIMARY KEY,       -- in the order of publication, over all restarts
+    time INTEGER NOT NULL,
+    doc TEXT NOT NULL                 -- events/types.ts EngineEvent less its time
+  ) STRICT;
+  `,
+  `
+  -- layers belong to the storage driver that has their trees; '' for those of an engine that did not say
+  CREATE TABLE layer_of_driver (
+    driver TEXT NOT NULL,
+    chain_id TEXT NOT NULL,
+    parent TEXT,
+    diff_id TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    PRIMARY KEY (driver, chain_id),
+    FOREIGN KEY (driver, parent) REFERENCES layer_of_driver(driver, chain_id) DEFERRABLE INITIALLY DEFERRED
+  ) STRICT;
+  INSERT INTO layer_of_driver SELECT '', chain_id, parent, diff_id, size_bytes FROM layer;
+  DROP TABLE layer;
+  ALTER TABLE layer_of_driver RENAME TO layer;
+  CREATE INDEX layer_by_parent ON layer(driver, parent);
+  `,
+  `
+  -- what the writable layers of containers that do not run held when they were measured
+  CREATE TABLE container_size (
+    container_id TEXT PRIMARY KEY REFERENCES container(id) ON DELETE CASCADE,
+    condition TEXT NOT NULL,          -- containers/known-sizes.ts: good while it is in this condition
+    size_bytes INTEGER NOT NULL
+  ) STRICT;
+  `,
+  `
+  -- what the steps of builds have made, by what they were made of; their layers and blobs stay for them
+  CREATE TABLE build_step (
+    key TEXT PRIMARY KEY,             -- build/solve/keys.ts
+    parent TEXT,                      -- the nearest step below that has made a layer; it may have gone
+    chain_id TEXT,                    -- of the layer; NULL: nothing changed but the configuration
+    blob TEXT,                        -- that holds the layer
+    created_at INTEGER NOT NULL,
+    used_at INTEGER NOT NULL,
+    uses INTEGER NOT NULL,
+    doc TEXT NOT NULL                 -- build/cache/record.ts StepDocument
+  ) STRICT;
+  CREATE INDEX build_step_by_layer ON build_step(chain_id);
+  CREATE INDEX build_step_by_blob ON build_step(blob);
+  -- images that builds under way have made for what stands on them; a start takes them away
+  CREATE TABLE build_image (
+    image_id TEXT PRIMARY KEY REFERENCES image(id) ON DELETE CASCADE
+  ) STRICT;
+  `,
+  `
+  -- directories that RUN --mount=type=cache keeps between builds
+  CREATE TABLE build_cache_mount (
+    id TEXT PRIMARY KEY,              -- name of its directory
+    name TEXT NOT NULL,               -- what RUN knows it by
+    base TEXT NOT NULL,               -- what it began with; '' for nothing
+    target TEXT NOT NULL,             -- where it was mounted first
+    created_at INTEGER NOT NULL,
+    used_at INTEGER NOT NULL,
+    uses INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL       -- when it was measured last
+  ) STRICT;
+  `,
 ];

@@ -46,6 +46,9 @@ export function openDatagrams(): DatagramSocket {
         sendDescriptor(fd, address, file);
       });
     },
+    sendWith(address, payload, passed) {
+      sendDescriptor(fd, address, passed, payload);
+    },
     [Symbol.dispose]() {
       if (open) closeQuietly(fd);
       open = false;
@@ -64,17 +67,25 @@ function destination(text: string, operation: string): Buffer {
 }
 
 /**
- * struct msghdr with an empty payload and one descriptor.
+ * struct msghdr with one descriptor, and a payload that may be empty.
  *
  *     0 name *   8 name length   16 iov *   24 iov length   32 control *   40 control length   48 flags
+ *     iovec: 0 base *   8 length
  */
-function sendDescriptor(fd: number, address: string, passed: number): void {
+function sendDescriptor(fd: number, address: string, passed: number, payload: Buffer | null = null): void {
   const to = destination(address, 'sendmsg');
   const control = Buffer.alloc(24);
   writeRights(control, 0, [passed]);
   const message = Buffer.alloc(56);
   message.writeBigUInt64LE(koffi.address(to), 0);
   message.writeUInt32LE(to.length, 8);
+  const vector = Buffer.alloc(16);
+  if (payload !== null) {
+    vector.writeBigUInt64LE(koffi.address(payload), 0);
+    vector.writeBigUInt64LE(BigInt(payload.length), 8);
+    message.writeBigUInt64LE(koffi.address(vector), 16);
+    message.writeBigUInt64LE(1n, 24);
+  }
   message.writeBigUInt64LE(koffi.address(control), 32);
   message.writeBigUInt64LE(BigInt(control.length), 40);
   check(sendmsg(fd, message, AT_ONCE), 'sendmsg', address);

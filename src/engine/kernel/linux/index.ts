@@ -4,13 +4,17 @@
  * base and the specifications' types.
  */
 import type { Fd, Kernel, RouteSocket } from '../kernel.ts';
+import { createFlowCalls } from './flows.ts';
+import { createInternetCalls } from './internet-sockets.ts';
 import { createMountCalls } from './mounts.ts';
 import { createNamespaceCalls, within } from './namespaces.ts';
 import { createNftCalls } from './nft.ts';
+import { watchLinks } from './netlink-watch.ts';
 import { createProcessCalls } from './processes.ts';
 import { LinuxRouteSocket } from './route.ts';
 import { createSeccompCalls } from './seccomp.ts';
 import { createSocketCalls } from './sockets.ts';
+import { createUserNamespaceCalls } from './user-namespaces.ts';
 
 /** The kernel this process runs on. libnftables and libseccomp are loaded when first used. */
 export function createLinuxKernel(): Kernel {
@@ -18,9 +22,13 @@ export function createLinuxKernel(): Kernel {
     mounts: createMountCalls(),
     processes: createProcessCalls(),
     sockets: createSocketCalls(),
+    internet: createInternetCalls(),
     namespaces: createNamespaceCalls(),
+    userNamespaces: createUserNamespaceCalls(),
     nft: createNftCalls(),
+    flows: createFlowCalls(),
     seccomp: createSeccompCalls(),
+    watchLinks,
     openRoute(netns: Fd | null): RouteSocket {
       return netns === null ? new LinuxRouteSocket() : within(netns, () => new LinuxRouteSocket());
     },

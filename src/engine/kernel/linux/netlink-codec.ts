@@ -12,6 +12,8 @@ export interface Message {
   readonly type: number;
   readonly flags: number;
   readonly sequence: number;
+  /** The socket that a request came from; of a notification: that which made the change. 0: the kernel. */
+  readonly port: number;
   /** What follows the 16-byte header. */
   readonly body: Buffer;
 }
@@ -46,6 +48,7 @@ export function decodeMessages(datagram: Buffer): readonly Message[] {
       type: datagram.readUInt16LE(offset + 4),
       flags: datagram.readUInt16LE(offset + 6),
       sequence: datagram.readUInt32LE(offset + 8),
+      port: datagram.readUInt32LE(offset + 12),
       body: datagram.subarray(offset + HEADER_BYTES, offset + length),
     });
     offset += align(length);
@@ -77,6 +80,13 @@ export function textAttribute(type: number, text: string): Buffer {
 export function u32Attribute(type: number, value: number): Buffer {
   const payload = Buffer.alloc(4);
   payload.writeUInt32LE(value, 0);
+  return attribute(type, payload);
+}
+
+/** An attribute of one 16-bit number. */
+export function u16Attribute(type: number, value: number): Buffer {
+  const payload = Buffer.alloc(2);
+  payload.writeUInt16LE(value, 0);
   return attribute(type, payload);
 }
 

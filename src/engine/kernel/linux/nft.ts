@@ -1,10 +1,12 @@
 /** nftables through libnftables, in process: 0.1 ms where starting `nft` costs 10. Loaded on first use. */
 import { statSync } from 'node:fs';
-import type { NftCalls } from '../kernel.ts';
+import type { NftCalls, NftElementChanges, NftNotice, NftTable } from '../kernel.ts';
 import { KernelError } from '../kernel.ts';
 import type { Library } from './libc.ts';
 import { loadLibrary, withFd } from './libc.ts';
 import { memoryFile } from './memory-file.ts';
+import { encodeBatch, NfnetlinkSocket } from './nfnetlink.ts';
+import { ownNetfilterPorts, watchNftables } from './nft-watch.ts';
 
 type Context = bigint & { readonly context: unique symbol };
 
@@ -15,6 +17,7 @@ const JSON_OUTPUT = 1 << 4;
 export function createNftCalls(): NftCalls {
   const home = ownNetns();
   let kept: Context | null = null;
+  let socket: NfnetlinkSocket | null = null;
   const inContext = (command: string, outputFlags: number): string => {
     if (ownNetns() === home) return runIn((kept ??= openContext()), command, outputFlags);
     const context = openContext();
@@ -31,6 +34,25 @@ export function createNftCalls(): NftCalls {
     list(command: string): unknown {
       const output = inContext(command, JSON_OUTPUT);
       return output === '' ? null : (JSON.parse(output) as unknown);
+    },
+    changeElements(table: NftTable, changes: NftElementChanges): void {
+      if (changes.remove.length === 0 && changes.add.length === 0) return;
+      const transact = (one: NfnetlinkSocket): void => {
+        one.transact('nft elements', encodeBatch(table, changes), `${table.family} ${table.name}`);
+      };
+      if (ownNetns() === home) {
+        transact((socket ??= new NfnetlinkSocket()));
+        return;
+      }
+      using other = new NfnetlinkSocket();
+      transact(other);
+    },
+    watch(listener: (notice: NftNotice | null) => void): Disposable {
+      // Both are there before it is asked which are ours: libnftables opens its socket with its first command.
+      inContext('list tables ip', 0);
+      socket ??= new NfnetlinkSocket();
+      const ports = ownNetfilterPorts();
+      return watchNftables((port) => ports.includes(port), ports, listener);
     },
   };
 }

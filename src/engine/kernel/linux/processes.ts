@@ -27,7 +27,8 @@ export function createProcessCalls(): ProcessCalls {
   return { spawn: spawnProcess, wait: waitForChild, capture, open: openProcess, pipe: makePipe, readAll };
 }
 
-async function waitForChild(pid: number): Promise<ExitStatus> {
+/** See {@link ProcessCalls.wait}. */
+export async function waitForChild(pid: number): Promise<ExitStatus> {
   // An unreaped child keeps its pid, so that the number is safe to use; waiting by pid leaves libuv's children alone.
   const pidfd = check(pidfdOpen(434, pid, 0), 'pidfd_open', String(pid));
   try {

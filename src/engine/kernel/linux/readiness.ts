@@ -37,11 +37,30 @@ export function watchReady(fd: number, onReady: (ready: Ready) => void): ReadyWa
 }
 
 type PollCallback = (event: unknown) => void;
+type PollHandle = ReturnType<typeof koffi.node.poll>;
+
+/**
+ * Handles of this thread that run. At its end Node turns the event loop once more to close what is open, when nothing of
+ * ours may be called any more: an event of a handle that still runs then aborts the process.
+ */
+const running = new Set<PollHandle>();
+let closesAtExit = false;
+
+function closeAtExit(handle: PollHandle): void {
+  running.add(handle);
+  if (closesAtExit) return;
+  closesAtExit = true;
+  process.once('exit', () => {
+    for (const each of running) each.close();
+    running.clear();
+  });
+}
 
 function startPolling(fd: number, callback: PollCallback): Watch & ReadyWatch {
-  let handle: ReturnType<typeof koffi.node.poll> | null;
+  let handle: PollHandle | null;
   try {
     handle = koffi.node.poll(fd, { readable: true }, callback);
+    closeAtExit(handle);
   } catch (error) {
     throw errnoError('epoll_ctl', lastErrno(), null, error instanceof Error ? error.message : String(error));
   }
@@ -49,7 +68,9 @@ function startPolling(fd: number, callback: PollCallback): Watch & ReadyWatch {
     unref: () => handle?.unref(),
     wantWritable: (wanted) => handle?.start({ readable: true, writable: wanted }, callback),
     [Symbol.dispose]: () => {
-      handle?.close();
+      if (handle === null) return;
+      running.delete(handle);
+      handle.close();
       handle = null;
     },
   };

@@ -74,14 +74,26 @@ function findPipeHandleClass(): PipeHandleClass {
   return pipeHandleClass;
 }
 
+/** What a packet is read into; longer ones would be cut. conmon's have up to 8 KiB. */
+const PACKET_BYTES = 64 * 1024;
+
+/** All packets are read into one buffer: a fresh one for each costs more than all else that is done with it. */
 function adoptSocket(fd: number): Duplex {
   const HandleClass = findPipeHandleClass();
   const handle = new HandleClass(0);
   const status = handle.open(fd);
   if (status !== 0) throw errnoError('uv_pipe_open', -status);
-  // `handle` and `allowHalfOpen` are what net itself passes for accepted connections.
-  const options = { handle, allowHalfOpen: true, readable: true, writable: true };
-  return new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
+  const onread = {
+    buffer: Buffer.allocUnsafeSlow(PACKET_BYTES),
+    callback: (length: number, buffer: Buffer): boolean => {
+      socket.emit('data', buffer.subarray(0, length));
+      return true;
+    },
+  };
+  // `handle` and `allowHalfOpen` are what net itself passes for accepted connections; `manualStart` waits for `resume`.
+  const options = { handle, allowHalfOpen: true, readable: true, writable: true, manualStart: true, onread };
+  const socket: Socket = new Socket(options as unknown as ConstructorParameters<typeof Socket>[0]);
+  return socket;
 }
 
 function peerCredentials(fd: number): { readonly pid: number; readonly uid: number; readonly gid: number } {
