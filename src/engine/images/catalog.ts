@@ -14,8 +14,9 @@ import {
   withDefaultTag,
   type NamedReference,
 } from '../oci/reference.ts';
+import { searchList } from '../registry/names.ts';
 import type { DigestRow, ImageRow, ImageTables, TagRow } from '../state/images.ts';
-import type { ImageDocument } from './record.ts';
+import { neededBlobs, type ImageDocument } from './record.ts';
 import type { ImageView } from './types.ts';
 
 /** One stored image. */
@@ -24,18 +25,34 @@ export interface StoredImage {
   readonly document: ImageDocument;
 }
 
+/** Under which names an image is known. */
+export interface ImageNames {
+  readonly tags: readonly TagRow[];
+  readonly digests: readonly DigestRow[];
+}
+
 export class ImageCatalog {
   readonly tables: ImageTables;
   readonly #clock: Clock;
+  readonly #addedRegistries: () => readonly string[];
   readonly #events: Events;
   /** Parsed documents: they never change while the image exists. */
   readonly #documents = new Map<ImageId, ImageDocument>();
+  /** All of them in order; null until asked for. */
+  #all: readonly StoredImage[] | null = null;
+  /** The last that was added, unless something was rolled back since. */
+  #newest: Pick<ImageRow, 'createdAt' | 'id'> | null = null;
+  /** What all are called; null until asked for. */
+  #names: ReadonlyMap<ImageId, ImageNames> | null = null;
+  /** Images by the one they were made on; null until asked for. */
+  #children: Map<ImageId, Set<ImageId>> | null = null;
   readonly #watchers = new Set<(id: ImageId) => void>();
   /** Changed in the transaction under way. */
   readonly #changed = new Set<ImageId>();
   #depth = 0;
 
-  constructor(tables: ImageTables, clock: Clock, events: Events) {
+  constructor(tables: ImageTables, clock: Clock, events: Events, addedRegistries: () => readonly string[] = () => []) {
+    this.#addedRegistries = addedRegistries;
     this.tables = tables;
     this.#clock = clock;
     this.#events = events;
@@ -52,6 +69,15 @@ export class ImageCatalog {
     this.#depth += 1;
     try {
       return this.tables.transaction(job);
+    } catch (error) {
+      // What was read or noted since its beginning has been rolled back.
+      this.#documents.clear();
+      this.#children = null;
+      this.#all = null;
+      this.#names = null;
+      this.#newest = null;
+      if (this.#depth === 1) this.#changed.clear();
+      throw error;
     } finally {
       this.#depth -= 1;
       if (this.#depth === 0) this.#tell();
@@ -68,10 +94,21 @@ export class ImageCatalog {
 
   /** All images, oldest first. */
   all(): readonly StoredImage[] {
-    return this.tables.all().map((row) => {
-      const document = this.#documents.get(row.id);
-      return document === undefined ? this.#remember(row) : { id: row.id, document };
-    });
+    this.#all ??= this.tables
+      .ids()
+      .map((id) => this.get(id))
+      .filter((image) => image !== null);
+    return this.#all;
+  }
+
+  /** The image that this one was made on; null for none, and when that is not there. */
+  parentOf({ document: { parent } }: StoredImage): ImageId | null {
+    return parent === undefined || this.get(parent) === null ? null : parent;
+  }
+
+  /** True when other images were made on this one. */
+  hasChildren(id: ImageId): boolean {
+    return (this.#families().get(id)?.size ?? 0) > 0;
   }
 
   /**
@@ -85,11 +122,22 @@ export class ImageCatalog {
       if (image === null) throw new NotFoundError(`No such image: ${id}`);
       return image;
     }
-    const reference = parseReference(ref);
+    const reference = this.referenceOf(ref);
     const found = this.named(reference) ?? this.#byPrefix(ref);
     const image = found === null ? null : this.get(found);
     if (image === null) throw new NotFoundError(`No such image: ${familiarString(withDefaultTag(reference))}`);
     return image;
+  }
+
+  /**
+   * What a user's text names here. A name without a registry is docker.io's; if there is no such image, it is that of
+   * the first added registry that has brought one.
+   */
+  referenceOf(ref: string): NamedReference {
+    const plain = parseReference(ref);
+    const candidates = searchList(ref, this.#addedRegistries());
+    if (candidates.length === 1 || this.#isHere(plain)) return plain;
+    return candidates.find((one) => this.#isHere(one)) ?? plain;
   }
 
   /** The image with this very name; a digest decides where there is one. */
@@ -99,14 +147,15 @@ export class ImageCatalog {
     return this.tables.imageTagged(repository, reference.tag ?? 'latest');
   }
 
-  /** All that fronts show of an image. */
-  view({ id, document }: StoredImage): ImageView {
-    const tags = this.tables.tagsOf(id);
+  /** All that fronts show of an image. `names`: all it has, where the caller knows. */
+  view(image: StoredImage, names: ImageNames = this.namesOf(image.id)): ImageView {
+    const { id, document } = image;
+    const { tags, digests } = names;
     const layerChainIds = document.layers.map(({ chainId }) => chainId);
     return {
       id,
       tags: tags.map((row) => familiarString(referenceOfTag(row))),
-      digests: this.tables.digestsOf(id).map((row) => familiarString(referenceOfDigest(row))),
+      digests: digests.map((row) => familiarString(referenceOfDigest(row))),
       config: document.config,
       sizeBytes: document.sizeBytes,
       chainId: layerChainIds.at(-1) ?? null,
@@ -116,7 +165,18 @@ export class ImageCatalog {
         (last, { taggedAt }) => (last === null || taggedAt > last ? taggedAt : last),
         null,
       ),
+      parent: this.parentOf(image),
     };
+  }
+
+  namesOf(id: ImageId): ImageNames {
+    return { tags: this.tables.tagsOf(id), digests: this.tables.digestsOf(id) };
+  }
+
+  /** The names of all images that have one; asked of the tables once a change. */
+  allNames(): ReadonlyMap<ImageId, ImageNames> {
+    this.#names ??= this.#readNames();
+    return this.#names;
   }
 
   /** Every name of an image, tags and digests, in Docker's order (by text). */
@@ -129,9 +189,24 @@ export class ImageCatalog {
   }
 
   /** Stores an image with all content it needs (config, manifest, layers); idempotent. Part of the caller's transaction. */
-  add({ id, document }: StoredImage, blobs: readonly Digest[]): void {
-    this.tables.insert({ id, createdAt: this.#clock.now(), doc: JSON.stringify(document) }, blobs);
+  add(image: StoredImage): void {
+    const { id, document } = image;
+    const row = { id, createdAt: this.#clock.now(), doc: JSON.stringify(document) };
+    const isNew = this.get(id) === null;
+    this.tables.insert(row, neededBlobs(id, document));
+    if (this.#children !== null) noteChild(this.#children, image);
+    if (isNew) this.#append(row, image);
     this.#note(id);
+  }
+
+  /**
+   * Notes that an image's layers lie in other blobs now, and what it needs since. Nothing that is shown of it changes, so
+   * nobody is told. Part of the caller's transaction.
+   */
+  replace({ id, document }: StoredImage): void {
+    this.tables.replace({ id, doc: JSON.stringify(document) }, neededBlobs(id, document));
+    this.#documents.set(id, document);
+    this.#all = null;
   }
 
   /** Gives an image a tag. InvalidArgumentError in Docker's words. */
@@ -160,27 +235,32 @@ export class ImageCatalog {
   removeName(reference: NamedReference): NamedReference {
     const full = withDefaultTag(reference);
     const repository = canonicalName(full);
-    this.#note(this.named(full));
+    const image = this.named(full);
     const removed =
       full.digest !== null
         ? this.tables.removeDigest(repository, full.digest)
         : this.tables.removeTag(repository, full.tag ?? 'latest');
     if (!removed) throw new NotFoundError(`No such image: ${familiarString(full)}`);
+    this.#note(image);
     return full;
   }
 
   /** Deletes an image without names; returns the content it needed. */
   remove(id: ImageId): readonly Digest[] {
     const blobs = this.tables.blobsOf(id);
+    const parent = this.get(id)?.document.parent;
+    if (parent !== undefined) this.#children?.get(parent)?.delete(id);
     this.tables.remove(id);
     this.#documents.delete(id);
+    this.#all = null;
     this.#note(id);
     return blobs;
   }
 
-  /** Every layer that some image stands on. */
+  /** Every layer that some image stands on, or that the build cache keeps. */
   usedLayers(): ReadonlySet<ChainId> {
-    return new Set(this.all().flatMap(({ document }) => document.layers.map(({ chainId }) => chainId)));
+    const ofImages = this.all().flatMap(({ document }) => document.layers.map(({ chainId }) => chainId));
+    return new Set([...ofImages, ...this.tables.cachedLayers()]);
   }
 
   /** Publishes an image event with Docker's attributes: the image's labels, and `name`. */
@@ -189,7 +269,30 @@ export class ImageCatalog {
     this.#events.publish({ type: 'image', action, actorId, attributes: { ...labels, name } });
   }
 
+  #readNames(): ReadonlyMap<ImageId, ImageNames> {
+    const tags = Map.groupBy(this.tables.allTags(), ({ imageId }) => imageId);
+    const digests = Map.groupBy(this.tables.allDigests(), ({ imageId }) => imageId);
+    const named = new Set([...tags.keys(), ...digests.keys()]);
+    return new Map([...named].map((id) => [id, { tags: tags.get(id) ?? [], digests: digests.get(id) ?? [] }]));
+  }
+
+  #isHere(reference: NamedReference): boolean {
+    if (this.named(reference) !== null) return true;
+    const isWhole = reference.tag === null && reference.digest === null;
+    return isWhole && this.tables.tagsIn(canonicalName(reference)).length > 0;
+  }
+
+  /** Keeps the list where it is known to go on in order: many come one after another. */
+  #append({ createdAt, id }: Pick<ImageRow, 'createdAt' | 'id'>, image: StoredImage): void {
+    const newest = this.#newest;
+    const isNext =
+      newest !== null && (createdAt > newest.createdAt || (createdAt === newest.createdAt && id > newest.id));
+    this.#newest = { createdAt, id };
+    this.#all = isNext && this.#all !== null ? [...this.#all, image] : null;
+  }
+
   #note(id: ImageId | null): void {
+    this.#names = null;
     if (id !== null) this.#changed.add(id);
     if (this.#depth === 0) this.#tell();
   }
@@ -198,6 +301,14 @@ export class ImageCatalog {
     const ids = [...this.#changed];
     this.#changed.clear();
     for (const id of ids) for (const watcher of this.#watchers) watcher(id);
+  }
+
+  #families(): Map<ImageId, Set<ImageId>> {
+    if (this.#children !== null) return this.#children;
+    const families = new Map<ImageId, Set<ImageId>>();
+    for (const image of this.all()) noteChild(families, image);
+    this.#children = families;
+    return families;
   }
 
   #byPrefix(ref: string): ImageId | null {
@@ -212,6 +323,13 @@ export class ImageCatalog {
     this.#documents.set(row.id, document);
     return { id: row.id, document };
   }
+}
+
+function noteChild(families: Map<ImageId, Set<ImageId>>, { id, document: { parent } }: StoredImage): void {
+  if (parent === undefined) return;
+  const children = families.get(parent);
+  if (children === undefined) families.set(parent, new Set([id]));
+  else children.add(id);
 }
 
 /** `sha256:` and 64 digits, or the 64 digits alone: an id that can be nothing else. */

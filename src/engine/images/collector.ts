@@ -3,7 +3,8 @@
  * although no image names it yet. Pins and collections exclude each other, so that a pin either comes before a
  * collection, which then spares it, or after, when what was collected is seen to be gone.
  */
-import { ConflictError, messageOf } from '../../base/errors.ts';
+import { ConflictError, messageOf, UnavailableError } from '../../base/errors.ts';
+import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/logger.ts';
 import { Mailbox } from '../../base/mailbox.ts';
 import type { ContentStore } from '../content/store.ts';
@@ -24,25 +25,42 @@ export interface CollectorDependencies {
   readonly content: ContentStore;
   readonly layers: LayerStore;
   readonly layerTable: LayerTable;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
+/** Downloads that were cut are resumed until then. */
+const UNFINISHED_AGE_NS = 24n * 3600n * 1_000_000_000n;
+/** Longer than a verb takes from the end of its layer or blob to naming it. */
+const SETTLING_NS = 10n * 60n * 1_000_000_000n;
+
 export class Collector {
   readonly #needs: CollectorDependencies;
-  readonly #pins = new Map<string, number>();
+  /** Apart: the chain id of a lowest layer is the digest of its plain blob. */
+  readonly #pinnedLayers = new Pins<ChainId>();
+  readonly #pinnedBlobs = new Pins<Digest>();
   readonly #turns = new Mailbox();
+  readonly #settledLayers: Settled<ChainId>;
+  readonly #settledBlobs: Settled<Digest>;
 
   constructor(dependencies: CollectorDependencies) {
     this.#needs = dependencies;
+    this.#settledLayers = new Settled(dependencies.clock);
+    this.#settledBlobs = new Settled(dependencies.clock);
   }
 
   /** Protects layers and blobs until disposed. */
-  async pin(candidates: Candidates): Promise<Disposable> {
-    const keys = [...candidates.layers, ...candidates.blobs];
+  async pin({ layers, blobs }: Candidates): Promise<Disposable> {
     await this.#turns.run(() => {
-      for (const key of keys) this.#pins.set(key, (this.#pins.get(key) ?? 0) + 1);
+      this.#pinnedLayers.add(layers);
+      this.#pinnedBlobs.add(blobs);
     });
-    return { [Symbol.dispose]: () => this.#unpin(keys) };
+    return {
+      [Symbol.dispose]: () => {
+        this.#pinnedLayers.remove(layers);
+        this.#pinnedBlobs.remove(blobs);
+      },
+    };
   }
 
   /** Removes those candidates that nobody needs; returns the layers that went, highest first. */
@@ -52,10 +70,10 @@ export class Collector {
       const removed: ChainId[] = [];
       const used = catalog.usedLayers();
       for (const chainId of candidates.layers.toReversed()) {
-        if (used.has(chainId) || this.#pins.has(chainId)) continue;
+        if (used.has(chainId) || this.#pinnedLayers.has(chainId)) continue;
         try {
           if ((await layers.stat(chainId)) === null) continue;
-          await layers.remove(chainId);
+          await this.#removeLayer(chainId);
           removed.push(chainId);
         } catch (error) {
           // A container still stands on it: the layer goes at the next start after the container has gone.
@@ -64,7 +82,7 @@ export class Collector {
         }
       }
       for (const digest of candidates.blobs) {
-        if (this.#pins.has(digest) || catalog.tables.isBlobUsed(digest)) continue;
+        if (this.#pinnedBlobs.has(digest) || catalog.tables.isBlobUsed(digest)) continue;
         await content.remove(digest).catch((error: unknown) => {
           logger.warn('blob could not be removed', { digest, error: messageOf(error) });
         });
@@ -73,20 +91,124 @@ export class Collector {
     });
   }
 
-  /** Removes everything that nobody needs: what a killed daemon left, and layers whose last container has gone. */
+  /**
+   * At start-up, when nothing is under way: removes everything that nobody needs, as a killed daemon left it. Looks at
+   * names only, never into blobs.
+   */
   async collectAll(): Promise<void> {
-    const { content, layerTable } = this.#needs;
+    const { content } = this.#needs;
     const blobs: Digest[] = [];
     for await (const { digest } of content.walk()) blobs.push(digest);
-    await this.collect({ layers: lowestFirst(layerTable), blobs });
+    await this.collect({ layers: this.#everyLayer(), blobs });
+    await this.collectUnfinished({ isStart: true });
   }
 
-  #unpin(keys: readonly string[]): void {
-    for (const key of keys) {
-      const count = (this.#pins.get(key) ?? 0) - 1;
-      if (count > 0) this.#pins.set(key, count);
-      else this.#pins.delete(key);
+  /**
+   * Removes what was left lying: layers that neither image nor container needs, blobs that no image names, downloads that
+   * nobody took up again. Safe at any time: what came lately may belong to a verb that has not named it yet, and stays.
+   */
+  async collectLeftovers(): Promise<void> {
+    const { content, catalog } = this.#needs;
+    const orphans: Digest[] = [];
+    for await (const { digest } of content.walk()) if (!catalog.tables.isBlobUsed(digest)) orphans.push(digest);
+    const layers = this.#settledLayers.among(this.#unusedLayers());
+    await this.collect({ layers, blobs: this.#settledBlobs.among(orphans) });
+    await this.collectUnfinished();
+  }
+
+  /** Layers on which only a container stood that has gone now; a verb under way has none of these. */
+  async collectChain(top: ChainId): Promise<void> {
+    const { layerTable } = this.#needs;
+    const chain: ChainId[] = [];
+    for (let at = layerTable.get(top); at !== null; at = at.parent === null ? null : layerTable.get(at.parent)) {
+      chain.unshift(at.chainId);
     }
+    await this.collect({ layers: chain, blobs: [] });
+  }
+
+  /** Removes old unfinished downloads, and at start what no download is. */
+  async collectUnfinished({ isStart = false } = {}): Promise<void> {
+    const { content, clock, logger } = this.#needs;
+    const limit = clock.now() - UNFINISHED_AGE_NS;
+    for (const { name, sizeBytes, writtenAt, isHeld, isResumable } of await content.unfinished()) {
+      const isWorthless = isStart && !isResumable;
+      if (isHeld || !(isWorthless || writtenAt < limit)) continue;
+      try {
+        if (await content.dropUnfinished(name)) logger.info('unfinished download removed', { name, sizeBytes });
+      } catch (error) {
+        logger.warn('unfinished download could not be removed', { name, error: messageOf(error) });
+      }
+    }
+  }
+
+  /** True while a verb protects it. */
+  isLayerPinned(chainId: ChainId): boolean {
+    return this.#pinnedLayers.has(chainId);
+  }
+
+  /** True while a verb protects it. */
+  isBlobPinned(digest: Digest): boolean {
+    return this.#pinnedBlobs.has(digest);
+  }
+
+  /** On a full disk the first try makes the room that the second one needs; see state/database.ts. */
+  async #removeLayer(chainId: ChainId): Promise<void> {
+    const { layers } = this.#needs;
+    try {
+      await layers.remove(chainId);
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      await layers.remove(chainId);
+    }
+  }
+
+  /** Layers that no image stands on, lowest first. A container may. */
+  #unusedLayers(): readonly ChainId[] {
+    const used = this.#needs.catalog.usedLayers();
+    return this.#everyLayer().filter((chainId) => !used.has(chainId));
+  }
+
+  #everyLayer(): readonly ChainId[] {
+    return lowestFirst(this.#needs.layerTable);
+  }
+}
+
+/** How many protect a thing. */
+class Pins<T extends Digest | ChainId> {
+  readonly #counts = new Map<T, number>();
+
+  add(keys: readonly T[]): void {
+    for (const key of keys) this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
+  }
+
+  remove(keys: readonly T[]): void {
+    for (const key of keys) {
+      const count = (this.#counts.get(key) ?? 0) - 1;
+      if (count > 0) this.#counts.set(key, count);
+      else this.#counts.delete(key);
+    }
+  }
+
+  has(key: T): boolean {
+    return this.#counts.has(key);
+  }
+}
+
+/** Tells what has been without a name for a while: two looks, with some time in between, found it so. */
+class Settled<T extends Digest | ChainId> {
+  readonly #clock: Clock;
+  #firstSeen: ReadonlyMap<T, bigint> = new Map();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Those of `nameless` that were so long ago. What is not given has got a name or has gone: it is forgotten. */
+  among(nameless: readonly T[]): readonly T[] {
+    const now = this.#clock.now();
+    const since = new Map(nameless.map((key) => [key, this.#firstSeen.get(key) ?? now]));
+    this.#firstSeen = since;
+    return nameless.filter((key) => now - (since.get(key) ?? now) >= SETTLING_NS);
   }
 }
 

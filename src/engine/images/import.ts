@@ -1,73 +1,79 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { formatTimestamp } from '../../base/clock.ts';
 import { EngineError, InvalidArgumentError, messageOf } from '../../base/errors.ts';
-import { digestOf, type ImageId } from '../oci/digest.ts';
+import type { Draft } from '../content/store.ts';
+import type { ImageId } from '../oci/digest.ts';
 import type { ImageConfig, Platform } from '../oci/image-spec.ts';
-import { familiarString, withDefaultTag, type NamedReference } from '../oci/reference.ts';
+import { familiarString } from '../oci/reference.ts';
 import type { UnpackedLayer } from '../storage/layers.ts';
-import { assertTaggable } from './catalog.ts';
-import { applyChanges } from './changes/apply.ts';
+import { applyChanges } from '../dockerfile/changes.ts';
 import type { ImageContext } from './context.ts';
-import { compressionOf, layerMediaType } from './magic.ts';
+import { asLayer, compressionOf, layerMediaType } from './magic.ts';
+import { ProgressMeter } from './progress.ts';
 import type { ImageDocument } from './record.ts';
-import { ingestStream, type SpooledFile } from './spool.ts';
-import { nameToGive } from './tag.ts';
+import { spoolStream, type SpooledBytes } from './archive/spool-file.ts';
+import { nameForNew } from './tag.ts';
+import { newImage, holdNew, writeImages } from './write.ts';
 import type { Images } from './types.ts';
 
+type ImportSource = Parameters<Images['importTar']>[0];
 type ImportOptions = Parameters<Images['importTar']>[1];
-type StoredBlob = Extract<SpooledFile, { kind: 'blob' }>;
 
 /** Makes a one-layer image of a root file system. Everything that can be wrong with the words is found before the bytes. */
-export async function importTar(context: ImageContext, source: Readable, options: ImportOptions): Promise<ImageId> {
-  const name = nameOf(options.repository, options.tag);
+export async function importTar(context: ImageContext, from: ImportSource, options: ImportOptions): Promise<ImageId> {
+  const name = nameForNew(options.repository, options.tag);
   const config = applyChanges(options.changes);
   const platform = options.platform ?? context.platform;
   if (platform.os !== 'linux') throw new InvalidArgumentError('operating system is not supported');
-  const blob = await store(context, source, options.signal);
-  const blobPin = await context.collector.pin({ layers: [], blobs: [blob.digest] });
-  let layer: UnpackedLayer | null = null;
-  try {
-    // Says what cannot be unpacked before the unpacker tries.
-    compressionOf(blob.head);
-    layer = await unpack(context, blob, options.signal);
-    const created = formatTimestamp(context.clock.now());
-    const comment = options.message === '' ? 'Imported from -' : options.message;
-    const document = documentOf({ context, platform, config, created, comment, layer, blob });
-    const bytes = Buffer.from(JSON.stringify(document.config));
-    const id = digestOf(bytes);
-    using _pin = await context.collector.pin({ layers: [layer.chainId], blobs: [digestOf(bytes)] });
-    await context.content.put(bytes);
-    options.signal.throwIfAborted();
-    context.catalog.transaction(() => {
-      context.catalog.add({ id, document }, [digestOf(bytes), blob.digest]);
-      if (name !== null) context.catalog.setTag(id, name);
-    });
-    const image = { id, document };
-    if (name !== null) context.catalog.publish('tag', id, familiarString(name), image);
-    context.catalog.publish('import', id, id, image);
-    return id;
-  } finally {
-    blobPin[Symbol.dispose]();
-    // Takes nothing when the image was stored.
-    await context.collector.collect({ layers: layer === null ? [] : [layer.chainId], blobs: [blob.digest] });
-  }
+  const { source, description } =
+    from instanceof Readable ? { source: from, description: '-' } : await download(context, from, options);
+  await using draft = await context.content.draft();
+  const blob = await store(draft, source, options.signal);
+  // Says what cannot be unpacked before the unpacker tries.
+  compressionOf(blob.head);
+  const layer = await unpack(context, draft, options.signal);
+  const created = formatTimestamp(context.clock.now());
+  const comment = options.message === '' ? `Imported from ${description}` : options.message;
+  const image = newImage(documentOf({ context, platform, config, created, comment, layer, blob }));
+  const { id } = image;
+  await using _held = await holdNew(context.collector, { layers: [layer.chainId], blobs: [id, blob.digest] });
+  // An equal import that failed meanwhile has taken the layer with it.
+  if ((await context.layers.stat(layer.chainId)) === null) await unpack(context, draft, options.signal);
+  await draft.publish(blob);
+  await writeImages(context, [image], { names: name === null ? [] : [name], signal: options.signal });
+  if (name !== null) context.catalog.publish('tag', id, familiarString(name), image);
+  context.catalog.publish('import', id, id, image);
+  return id;
 }
 
-function nameOf(repository: string | null, tag: string | null): NamedReference | null {
-  if (repository === null || repository === '') return null;
-  const name = nameToGive(repository, null);
-  if (name.digest !== null) throw new InvalidArgumentError('cannot import digest reference');
-  const full = withDefaultTag(nameToGive(repository, tag));
-  assertTaggable(full);
-  return full;
+/** Tells of itself as it comes. */
+async function download(
+  { registry, clock }: ImageContext,
+  { address }: Exclude<ImportSource, Readable>,
+  { progress = () => undefined, signal }: ImportOptions,
+): Promise<{ readonly source: Readable; readonly description: string }> {
+  const file = await registry.fetchFile(address, signal);
+  progress({ status: `Downloading from ${file.address}` });
+  const meter = new ProgressMeter(progress, clock, { status: 'Importing', total: file.sizeBytes ?? 0 });
+  const counted = async function* (): AsyncGenerator<Buffer> {
+    let current = 0;
+    for await (const chunk of file.body as AsyncIterable<Buffer>) {
+      current += chunk.length;
+      meter.update(current);
+      yield chunk;
+    }
+  };
+  const source = Readable.from(counted(), { objectMode: false });
+  source.once('close', () => file.body.destroy());
+  return { source, description: file.address };
 }
 
-async function store({ content }: ImageContext, source: Readable, signal: AbortSignal): Promise<StoredBlob> {
+async function store(draft: Draft, source: Readable, signal: AbortSignal): Promise<SpooledBytes> {
   const onAbort = (): void => void source.destroy(signal.reason as Error);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     signal.throwIfAborted();
-    return await ingestStream(content, source);
+    return await spoolStream(draft, await asLayer(source));
   } catch (error) {
     signal.throwIfAborted();
     throw error;
@@ -76,13 +82,9 @@ async function store({ content }: ImageContext, source: Readable, signal: AbortS
   }
 }
 
-async function unpack(
-  { layers, content }: ImageContext,
-  blob: StoredBlob,
-  signal: AbortSignal,
-): Promise<UnpackedLayer> {
+async function unpack({ layers }: ImageContext, draft: Draft, signal: AbortSignal): Promise<UnpackedLayer> {
   try {
-    return await layers.unpack({ blobPath: await content.pathOf(blob.digest), parent: null, diffId: null, signal });
+    return await layers.unpack({ blobPath: draft.path, parent: null, diffId: null, signal });
   } catch (error) {
     signal.throwIfAborted();
     const kind = error instanceof EngineError ? error.kind : 'internal';
@@ -97,7 +99,7 @@ function documentOf(parts: {
   readonly created: string;
   readonly comment: string;
   readonly layer: UnpackedLayer;
-  readonly blob: StoredBlob;
+  readonly blob: SpooledBytes;
 }): ImageDocument {
   const { context, platform, config, created, comment, layer, blob } = parts;
   const { variant } = platform;

@@ -1,48 +1,44 @@
 import { NotFoundError } from '../../base/errors.ts';
 import type { Descriptor, Index, Platform } from '../oci/image-spec.ts';
+import { fits, platformText, runnablePlatforms, suitability } from '../oci/platform.ts';
+import { familiarString, parseReference } from '../oci/reference.ts';
 
-/** What else a machine runs, best first (containerd's order): older ARM variants, 32-bit x86 on amd64. */
-function acceptable(platform: Platform): readonly Platform[] {
-  const { os, architecture } = platform;
-  if (architecture === 'amd64') return [platform, { os, architecture: '386' }];
-  if (architecture === 'arm64') return [platform, ...armVariants(os, 8)];
-  if (architecture === 'arm') return armVariants(os, Number(/^v(\d)$/.exec(platform.variant ?? 'v7')?.[1] ?? 7));
-  return [platform];
-}
-
-/** The entry of an index for a platform. NotFoundError in Docker's words. */
-export function chooseManifest(index: Index, platform: Platform): Descriptor {
-  // Entries without a platform are fit for any; attestations call theirs unknown/unknown and never match.
-  for (const wanted of acceptable(platform)) {
-    const found = index.manifests.find((entry) => entry.platform !== undefined && isSame(entry.platform, wanted));
-    if (found !== undefined) return found;
+/**
+ * The entry of an index for a platform: the one that suits best, the first of equals. NotFoundError in Docker's words,
+ * which name `asked` (the machine's platform without its CPU level when nobody asked for one).
+ */
+export function chooseManifest(index: Index, platform: Platform, asked: Platform = platform): Descriptor {
+  const runnable = runnablePlatforms(platform);
+  let best: { readonly entry: Descriptor; readonly place: number } | null = null;
+  for (const entry of index.manifests) {
+    // Entries without a platform are fit for any; attestations call theirs unknown/unknown and never match.
+    const place = isUniversal(entry) ? runnable.length : suitability(entry.platform ?? platform, runnable);
+    if (place !== null && (best === null || place < best.place)) best = { entry, place };
   }
-  const universal = index.manifests.find((entry) => entry.platform === undefined);
-  if (universal !== undefined) return universal;
-  throw new NotFoundError(`no matching manifest for ${platformText(platform)} in the manifest list entries`);
+  if (best !== null) return best.entry;
+  throw new NotFoundError(`no matching manifest for ${platformText(asked)} in the manifest list entries`);
 }
 
-/** `linux/arm/v7` */
-export function platformText({ os, architecture, variant }: Platform): string {
-  return variant === undefined || variant === '' ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`;
+function isUniversal({ platform }: Descriptor): boolean {
+  return platform === undefined || (platform.os === '' && platform.architecture === '');
 }
 
-function isSame(a: Platform, b: Platform): boolean {
-  return a.os === b.os && a.architecture === b.architecture && variantOf(a) === variantOf(b);
+/** What dockerd 28 says of an image that is there, but for another platform. */
+export function platformMismatch(ref: string, image: Platform, wanted: Platform): string {
+  return (
+    `image with reference ${shownReference(ref)} was found but its platform (${platformText(image)}) does not match ` +
+    `the specified platform (${platformText(wanted)})`
+  );
 }
 
-/** The variant, with what an architecture means when it names none. */
-function variantOf({ architecture, variant = '' }: Platform): string {
-  if (architecture === 'arm64' && (variant === 'v8' || variant === '8')) return '';
-  if (architecture === 'amd64' && variant === 'v1') return '';
-  if (architecture === 'arm') return variant === '' ? 'v7' : variant.startsWith('v') ? variant : `v${variant}`;
-  return variant;
+/** NotFoundError when an image is not for the platform that was asked for; null asks for none. */
+export function assertFits(ref: string, image: Platform, wanted: Platform | null): void {
+  if (wanted !== null && !fits(image, wanted)) throw new NotFoundError(platformMismatch(ref, image, wanted));
 }
 
-function armVariants(os: string, highest: number): readonly Platform[] {
-  const variants: Platform[] = [];
-  for (let version = highest; version >= 5; version -= 1) {
-    variants.push({ os, architecture: 'arm', variant: `v${String(version)}` });
-  }
-  return variants;
+/** A name in full is shown as users write it; anything else as it came. */
+function shownReference(ref: string): string {
+  return ref.startsWith('docker.io/') && ref.slice('docker.io/'.length).includes('/')
+    ? familiarString(parseReference(ref))
+    : ref;
 }

@@ -33,14 +33,15 @@ export class ProgressMeter {
 
 /**
  * A stream of records that several clients may watch. Who comes late sees where everything stands: the last record of
- * each id, in the order in which the ids came.
+ * each id, and every line without one, in the order in which they came.
  */
 export class ProgressBroadcast {
   readonly #sinks = new Set<ProgressSink>();
-  readonly #latest = new Map<string, Progress>();
+  readonly #latest = new Map<string | Progress, Progress>();
 
   readonly sink: ProgressSink = (progress) => {
-    if (progress.id !== undefined) this.#latest.set(progress.id, progress);
+    // A line without an id stands for itself.
+    this.#latest.set(progress.id ?? progress, progress);
     for (const sink of this.#sinks) sink(progress);
   };
 

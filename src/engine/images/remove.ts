@@ -1,17 +1,24 @@
 /**
  * Removal, by Docker's rules. A *name* is untagged; when it was the last, the image goes too. An *id* removes the image
- * if all its names lie in one repository. Containers hold their image: a stopped one until force, a running one always.
+ * if all its names lie in one repository. Containers hold their image: a stopped one until force, a running one always;
+ * and so do images that were made on it. Parents that nobody needs any more go along, quietly, unless told not to.
  */
 import { ConflictError, InvalidArgumentError } from '../../base/errors.ts';
 import { shortId } from '../../base/ids.ts';
 import type { ImageId } from '../oci/digest.ts';
-import { canonicalName, familiarString, parseReference, type NamedReference } from '../oci/reference.ts';
+import type { Platform } from '../oci/image-spec.ts';
+import { canonicalName, familiarString, type NamedReference } from '../oci/reference.ts';
 import { fullId, type StoredImage } from './catalog.ts';
 import type { ImageContext } from './context.ts';
+import { assertFits } from './platforms.ts';
 import type { ImageRemoval } from './types.ts';
 
 export interface RemoveOptions {
   readonly force: boolean;
+  /** Takes parents along that nobody needs any more. */
+  readonly prune: boolean;
+  /** NotFoundError unless the image is for it. */
+  readonly platform?: Platform | null;
 }
 
 /** What was done so far. */
@@ -20,6 +27,9 @@ interface Doing {
   /** dockerd announces each name but the digests that go with their last tag. */
   announcedNames: number;
 }
+
+/** What a deleted image needed. */
+type Freed = ReturnType<ImageContext['catalog']['remove']>;
 
 /** A reason not to delete; `inUse` when it is a container. */
 interface Conflict {
@@ -33,18 +43,44 @@ export async function removeImage(
   ref: string,
   options: RemoveOptions,
 ): Promise<readonly ImageRemoval[]> {
-  const image = context.catalog.lookUp(ref);
-  const doing: Doing = { records: [], announcedNames: 0 };
-  const removed = context.catalog.transaction(() => untagAndDelete(context, image, ref, options, doing));
-  // After the transaction, so that nothing is announced that was rolled back.
-  for (let left = doing.announcedNames; left > 0; left -= 1) {
-    context.catalog.publish('untag', image.id, image.id, image);
+  const { catalog } = context;
+  const image = catalog.lookUp(ref);
+  assertFits(ref, image.document.config, options.platform ?? null);
+  const records: ImageRemoval[] = [];
+  const first = await inOneGo(context, image, records, (doing) =>
+    untagAndDelete(context, image, { ref, ...options }, doing),
+  );
+  if (!first.isDeleted || !options.prune) return records;
+  let parent = first.parent;
+  while (parent !== null) {
+    const next = catalog.get(parent);
+    if (next === null) break;
+    const step = await inOneGo(context, next, records, (doing) => deleteUnneeded(context, next, doing));
+    parent = step.isDeleted ? step.parent : null;
   }
-  if (removed === null) return doing.records;
-  context.catalog.publish('delete', image.id, image.id, null);
+  return records;
+}
+
+/** One image's part: decided and done in one transaction, then told, then its content taken away. */
+async function inOneGo(
+  context: ImageContext,
+  image: StoredImage,
+  records: ImageRemoval[],
+  decide: (doing: Doing) => Freed | null,
+): Promise<{ readonly isDeleted: boolean; readonly parent: ImageId | null }> {
+  const { catalog, collector } = context;
+  const doing: Doing = { records: [], announcedNames: 0 };
+  const parent = catalog.parentOf(image);
+  const freed = catalog.transaction(() => decide(doing));
+  records.push(...doing.records);
+  // After the transaction, so that nothing is announced that was rolled back.
+  for (let left = doing.announcedNames; left > 0; left -= 1) catalog.publish('untag', image.id, image.id, image);
+  if (freed === null) return { isDeleted: false, parent };
+  catalog.publish('delete', image.id, image.id, null);
   const layers = image.document.layers.map(({ chainId }) => chainId);
-  const gone = await context.collector.collect({ layers, blobs: removed });
-  return [...doing.records, ...gone.map((chainId): ImageRemoval => ({ deleted: chainId }))];
+  const gone = await collector.collect({ layers, blobs: freed });
+  records.push(...gone.map((chainId): ImageRemoval => ({ deleted: chainId })));
+  return { isDeleted: true, parent };
 }
 
 /** Takes one name from its image, which stays. InvalidArgumentError for an id. */
@@ -53,7 +89,7 @@ export function untagImage(context: ImageContext, ref: string): void {
   if (isIdOf(image.id, ref)) throw new InvalidArgumentError(`${ref} is an image id and no name`);
   const doing: Doing = { records: [], announcedNames: 0 };
   context.catalog.transaction(() => {
-    untagName(context, image.id, parseReference(ref), doing);
+    untagName(context, image.id, context.catalog.referenceOf(ref), doing);
   });
   context.catalog.publish('untag', image.id, image.id, image);
 }
@@ -62,32 +98,39 @@ export function untagImage(context: ImageContext, ref: string): void {
 function untagAndDelete(
   context: ImageContext,
   image: StoredImage,
-  ref: string,
-  { force }: RemoveOptions,
+  { ref, force }: RemoveOptions & { readonly ref: string },
   doing: Doing,
-): ReturnType<ImageContext['catalog']['remove']> | null {
+): Freed | null {
   const { catalog } = context;
   const isName = !isIdOf(image.id, ref);
   const names = catalog.referencesTo(image.id);
   if (isName) {
     if (!force && isSingleReference(names)) assertUnused(context, image.id, ref);
-    untagName(context, image.id, parseReference(ref), doing);
+    untagName(context, image.id, catalog.referenceOf(ref), doing);
     if (catalog.referencesTo(image.id).length > 0) return null;
   } else if (isSingleReference(names)) {
-    const conflict = usedByRunning(context, image.id) ?? (force ? null : usedByStopped(context, image.id));
+    const conflict = hardConflict(context, image.id) ?? (force ? null : usedByStopped(context, image.id));
     if (conflict !== null) throw conflict.error;
     for (const name of names) untag(context, name, doing);
   }
-  const conflict =
-    usedByRunning(context, image.id) ??
-    (force ? null : (stillNamed(context, image.id) ?? usedByStopped(context, image.id)));
+  const conflict = hardConflict(context, image.id) ?? (force ? null : softConflict(context, image.id));
   if (conflict !== null) {
-    // The name is gone, which is what was asked; the image stays for its container.
-    if (isName && conflict.inUse) return null;
+    // The name is gone, which is what was asked; the image stays for those who use it.
+    if (isName && (conflict.inUse || catalog.hasChildren(image.id))) return null;
     throw conflict.error;
   }
-  for (const name of catalog.referencesTo(image.id)) untag(context, name, doing);
-  const blobs = catalog.remove(image.id);
+  return deleteImage(context, image, doing);
+}
+
+/** A parent goes without a word when it has no name and no user; else it stays without a word. */
+function deleteUnneeded(context: ImageContext, image: StoredImage, doing: Doing): Freed | null {
+  const conflict = hardConflict(context, image.id) ?? softConflict(context, image.id);
+  return conflict === null ? deleteImage(context, image, doing) : null;
+}
+
+function deleteImage(context: ImageContext, image: StoredImage, doing: Doing): Freed {
+  for (const name of context.catalog.referencesTo(image.id)) untag(context, name, doing);
+  const blobs = context.catalog.remove(image.id);
   doing.records.push({ deleted: image.id });
   return blobs;
 }
@@ -134,6 +177,16 @@ function assertUnused({ users }: ImageContext, id: ImageId, ref: string): void {
     `conflict: unable to remove repository reference "${ref}" (must force) - container ${shortId(user.id)} is using ` +
       `its referenced image ${shortId(id)}`,
   );
+}
+
+/** What even force does not overcome. */
+function hardConflict(context: ImageContext, id: ImageId): Conflict | null {
+  if (!context.catalog.hasChildren(id)) return usedByRunning(context, id);
+  return conflictOf(id, 'image has dependent child images', { hard: true, inUse: false });
+}
+
+function softConflict(context: ImageContext, id: ImageId): Conflict | null {
+  return stillNamed(context, id) ?? usedByStopped(context, id);
 }
 
 function usedByRunning({ users }: ImageContext, id: ImageId): Conflict | null {

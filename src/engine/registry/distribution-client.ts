@@ -4,51 +4,50 @@
  */
 import type { Readable } from 'node:stream';
 import { Transform } from 'node:stream';
-import type { Clock } from '../../base/clock.ts';
-import { DataLossError, EngineError, messageOf, UnauthorizedError, UnavailableError } from '../../base/errors.ts';
-import type { Logger } from '../../base/logger.ts';
+import { DataLossError, EngineError, errnoCodeOf, UnauthorizedError, UnavailableError } from '../../base/errors.ts';
 import { digestOf, isDigest, type Digest } from '../oci/digest.ts';
 import { MediaType, type Descriptor } from '../oci/image-spec.ts';
 import type { NamedReference } from '../oci/reference.ts';
-import { Authorizer, basicHeader, type Demand } from './authorizer.ts';
-import { parseChallenges, type Challenge } from './challenge.ts';
-import type { RegistryAuth, RegistryClient, RequestOptions, ResolvedManifest } from './client.ts';
-import { domainOfServerAddress, endpointsOf, type Endpoint, type EndpointRules } from './endpoints.ts';
-import { blobError, manifestError, networkError, wrapRequestError } from './failures.ts';
-import { drop, headerOf, readBody, readRefusal, Transport, type Answer, type ProxyRules } from './transport.ts';
+import { basicHeader, type Demand } from './authorizer.ts';
+import { BusyRegistryError } from './busy-registry-error.ts';
+import type {
+  BlobArrival,
+  FetchedFile,
+  RegistryAuth,
+  RegistryClient,
+  RequestOptions,
+  ResolvedManifest,
+  SearchResult,
+} from './client.ts';
+import { domainOfServerAddress, type Endpoint } from './endpoints.ts';
+import { blobError, manifestError, wrapRequestError } from './failures.ts';
+import { fetchFile } from './fetch-file.ts';
+import { nextPageQuery } from './next-page.ts';
+import { Pusher } from './push.ts';
+import {
+  challengesOf,
+  Requests,
+  SMALL_BODY_WITHIN_MS,
+  type Query,
+  type RequestsOptions,
+  type Session,
+} from './requests.ts';
+import { Searcher } from './search.ts';
+import { drop, headerOf, readDocument, readRefusal, type Answer } from './transport.ts';
 import { ownMediaType, parseTags } from './wire.ts';
 
-export interface RegistryClientOptions extends EndpointRules {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly userAgent: string;
-  readonly proxies: ProxyRules;
-  /** Docker's `certs.d`; null for none. */
-  readonly certificatesDirectory: string | null;
-  /** A number in [0, 1): spreads retries. Default Math.random. */
-  readonly random?: () => number;
-}
-
-/** What a registry answered to `/v2/`: alive, and what it wants to know. */
-interface Session {
-  readonly endpoint: Endpoint;
-  readonly challenges: readonly Challenge[];
-}
-
-interface Query {
-  readonly method: 'GET' | 'HEAD';
-  /** Below `/v2/<repository>/`. */
-  readonly path: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly retries: number;
-}
+export type RegistryClientOptions = RequestsOptions;
 
 /** containerd's bound too; real manifests are a few kilobytes. */
 const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 const MANIFEST_RETRIES = 2;
 /** Far more than anybody pulls at once; a registry whose pages never end is stopped here. */
 const MAX_TAGS = 100_000;
-const MANIFEST_TYPES = [
+/** And one whose pages are empty, here. */
+const MAX_TAG_PAGES = 10_000;
+/** A digest is that of the bytes as they are kept: nobody on the way may compress them. */
+const AS_IT_IS = { 'accept-encoding': 'identity' } as const;
+const MANIFEST_TYPES: readonly string[] = [
   MediaType.dockerManifest,
   MediaType.dockerManifestList,
   MediaType.ociManifest,
@@ -56,7 +55,8 @@ const MANIFEST_TYPES = [
   // Asked for so that an old registry answers with it and we can say why it is refused.
   MediaType.dockerSchema1,
   MediaType.dockerSchema1Signed,
-].join(', ');
+];
+const ACCEPTED = MANIFEST_TYPES.join(', ');
 
 /** Makes a client. Dispose it to close its connections. */
 export function createRegistryClient(options: RegistryClientOptions): RegistryClient & AsyncDisposable {
@@ -64,39 +64,41 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
 }
 
 class DistributionClient implements RegistryClient, AsyncDisposable {
-  readonly #options: RegistryClientOptions;
-  readonly #transport: Transport;
-  readonly #authorizer: Authorizer;
-  /** By base URL; renewed by every resolve. */
-  readonly #sessions = new Map<string, Session>();
+  readonly #requests: Requests;
+  readonly #pusher: Pusher;
+  readonly #searcher: Searcher;
 
   constructor(options: RegistryClientOptions) {
-    this.#options = options;
-    this.#transport = new Transport({ ...options, random: options.random ?? Math.random });
-    this.#authorizer = new Authorizer(this.#transport, options.clock);
+    this.#requests = new Requests(options);
+    this.#pusher = new Pusher(this.#requests, { clock: options.clock, random: options.random ?? Math.random });
+    this.#searcher = new Searcher(this.#requests);
   }
 
   async resolve(reference: NamedReference, options: RequestOptions): Promise<ResolvedManifest> {
-    return await this.#atEndpoints(reference, { ...options, fresh: true }, async (session) => {
-      if (reference.digest !== null) return await this.#manifest(session, reference, reference.digest, options);
-      // Docker Hub counts GETs of tags against the pull limit, not HEADs nor GETs by digest.
-      const tag = reference.tag ?? 'latest';
-      const head = {
-        method: 'HEAD',
-        path: `manifests/${tag}`,
-        headers: { accept: MANIFEST_TYPES },
-        retries: 0,
-      } as const;
-      const answer = await this.#query(session, reference, head, options);
-      drop(answer.body);
-      const digest = headerOf(answer.headers, 'docker-content-digest');
-      const isKnown = answer.status === 200 && digest !== null && isDigest(digest);
-      return await this.#manifest(session, reference, isKnown ? digest : tag, options);
-    });
+    return await this.#requests.atEndpoints(
+      reference,
+      { ...options, purpose: 'pull', fresh: true },
+      async (session) => {
+        if (reference.digest !== null) return await this.#manifest(session, reference, reference.digest, options);
+        // Docker Hub counts GETs of tags against the pull limit, not HEADs nor GETs by digest.
+        const tag = reference.tag ?? 'latest';
+        const head = {
+          method: 'HEAD',
+          path: `manifests/${tag}`,
+          headers: { accept: ACCEPTED },
+          retries: 0,
+        } as const;
+        const answer = await this.#requests.query(session, reference, head, options);
+        drop(answer.body);
+        const digest = headerOf(answer.headers, 'docker-content-digest');
+        const isKnown = answer.status === 200 && digest !== null && isDigest(digest);
+        return await this.#manifest(session, reference, isKnown ? digest : tag, options);
+      },
+    );
   }
 
   async fetchManifest(reference: NamedReference, digest: Digest, options: RequestOptions): Promise<ResolvedManifest> {
-    return await this.#atEndpoints(reference, { ...options, fresh: false }, async (session) =>
+    return await this.#requests.atEndpoints(reference, { ...options, purpose: 'pull', fresh: false }, async (session) =>
       this.#manifest(session, reference, digest, options),
     );
   }
@@ -107,113 +109,109 @@ class DistributionClient implements RegistryClient, AsyncDisposable {
     offset: number,
     options: RequestOptions,
   ): Promise<Readable> {
-    return await this.#atEndpoints(reference, { ...options, fresh: false }, async (session) => {
-      const range = offset > 0 ? { range: `bytes=${String(offset)}-` } : undefined;
-      const query = { method: 'GET', path: `blobs/${descriptor.digest}`, headers: range ?? {}, retries: 0 } as const;
-      const answer = await this.#query(session, reference, query, options);
-      if (answer.status === 206 && offset > 0) return continued(answer, offset);
-      // The server knows no ranges: what we have is read again and dropped.
-      if (answer.status === 200) return offset > 0 ? withoutFirst(answer.body, offset) : answer.body;
-      throw blobError(await readRefusal(answer));
-    });
+    return await this.#requests.atEndpoints(
+      reference,
+      { ...options, purpose: 'pull', fresh: false, what: descriptor.digest },
+      async (session) => {
+        this.#requests.noteSource(descriptor.digest, null);
+        const headers = { ...AS_IT_IS, ...(offset > 0 ? { range: `bytes=${String(offset)}-` } : {}) };
+        const query = { method: 'GET', path: `blobs/${descriptor.digest}`, headers, retries: 0 } as const;
+        const answer = await this.#requests.query(session, reference, query, options);
+        answer.body.once('error', (error) => {
+          const isOurs = options.signal?.aborted === true || errnoCodeOf(error) === 'UND_ERR_ABORTED';
+          if (!isOurs) this.#requests.distrust(session.endpoint, descriptor.digest);
+        });
+        if (answer.status === 200 || answer.status === 206) {
+          this.#requests.noteSource(descriptor.digest, session.endpoint);
+        }
+        if (answer.status === 206 && offset > 0) return continued(answer, offset);
+        // The server knows no ranges: what we have is read again and dropped.
+        if (answer.status === 200) return offset > 0 ? withoutFirst(answer.body, offset) : answer.body;
+        if (answer.status === 416 && offset > 0) {
+          drop(answer.body);
+          throw new DataLossError(`registry has no bytes from ${String(offset)} on`);
+        }
+        const refused = blobError(await readRefusal(answer));
+        if (!(refused instanceof UnavailableError)) throw refused;
+        throw new BusyRegistryError(refused, this.#requests.transport.retryAfterMs(answer));
+      },
+    );
+  }
+
+  async rejectBlob(digest: Digest): Promise<boolean> {
+    return this.#requests.rejectBlob(digest);
+  }
+
+  async fetchFile(address: string, signal: AbortSignal): Promise<FetchedFile> {
+    return await fetchFile(this.#requests.transport, address, signal);
   }
 
   async tags(reference: NamedReference, options: RequestOptions): Promise<readonly string[]> {
-    return await this.#atEndpoints(reference, { ...options, fresh: true }, async (session) => {
-      const tags: string[] = [];
-      let path: string | null = 'tags/list';
-      while (path !== null) {
-        const query: Query = { method: 'GET', path, retries: MANIFEST_RETRIES };
-        const answer = await this.#query(session, reference, query, options);
-        if (answer.status !== 200) throw manifestError(await readRefusal(answer), reference);
-        tags.push(...parseTags(await readBody(answer.body, MAX_MANIFEST_BYTES)));
-        if (tags.length > MAX_TAGS) throw new DataLossError(`repository has more than ${String(MAX_TAGS)} tags`);
-        path = nextPage(headerOf(answer.headers, 'link'));
-      }
-      return tags;
-    });
+    return await this.#requests.atEndpoints(
+      reference,
+      { ...options, purpose: 'pull', fresh: true },
+      async (session) => {
+        const tags: string[] = [];
+        let path: string | null = 'tags/list';
+        for (let page = 0; path !== null; page += 1) {
+          if (page >= MAX_TAG_PAGES) throw new DataLossError(`tag list has more than ${String(MAX_TAG_PAGES)} pages`);
+          const query: Query = { method: 'GET', path, retries: MANIFEST_RETRIES, bodyWithinMs: SMALL_BODY_WITHIN_MS };
+          const answer = await this.#requests.query(session, reference, query, options);
+          if (answer.status !== 200) throw manifestError(await readRefusal(answer), reference);
+          tags.push(...parseTags(await readDocument(answer, MAX_MANIFEST_BYTES)));
+          if (tags.length > MAX_TAGS) throw new DataLossError(`repository has more than ${String(MAX_TAGS)} tags`);
+          const next = nextPageQuery(answer.headers['link']);
+          if (next !== null && `tags/list${next}` === path) throw new DataLossError('tag list never ends');
+          path = next === null ? null : `tags/list${next}`;
+        }
+        return tags;
+      },
+    );
   }
 
   async authenticate(serverAddress: string, auth: RegistryAuth, signal?: AbortSignal): Promise<string> {
     let failure: EngineError = new UnavailableError(`no endpoints found for ${serverAddress}`);
-    const endpoints = endpointsOf(domainOfServerAddress(serverAddress), { ...this.#options, mirrors: [] });
-    for (const endpoint of endpoints) {
+    for (const endpoint of await this.#requests.ownEndpoints(domainOfServerAddress(serverAddress))) {
+      let first: Answer;
       try {
-        return await this.#login(endpoint, auth, signal);
+        first = await this.#requests.ping(endpoint, null, signal);
       } catch (error) {
+        // Only where nothing speaks TLS is the password sent without.
         if (!(error instanceof UnavailableError)) throw error;
-        failure = error;
-      }
-    }
-    throw failure;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#transport[Symbol.asyncDispose]();
-  }
-
-  /**
-   * Runs `job` at the first endpoint that is there. A mirror's failure of any kind goes on to the next; a registry's
-   * own answer counts.
-   */
-  async #atEndpoints<T>(
-    reference: NamedReference,
-    options: RequestOptions & { readonly fresh: boolean },
-    job: (session: Session) => Promise<T>,
-  ): Promise<T> {
-    let failure: unknown = null;
-    for (const endpoint of this.#endpoints(reference.domain, options.fresh)) {
-      let session: Session;
-      try {
-        session = await this.#session(endpoint, options);
-      } catch (error) {
-        options.signal?.throwIfAborted();
         failure = error;
         continue;
       }
-      try {
-        return await job(session);
-      } catch (error) {
-        options.signal?.throwIfAborted();
-        if (!endpoint.isMirror) throw error;
-        this.#options.logger.warn('mirror failed, trying the next endpoint', {
-          endpoint: endpoint.baseUrl,
-          error: messageOf(error),
-        });
-        failure = error;
-      }
+      return await this.#login(endpoint, first, auth, signal);
     }
     throw failure;
   }
 
-  /** All endpoints for a new resolve; later requests skip an HTTPS that was not there when the manifest came by HTTP. */
-  #endpoints(domain: string, fresh: boolean): readonly Endpoint[] {
-    const endpoints = endpointsOf(domain, this.#options);
-    const alive = endpoints.filter(({ baseUrl }) => this.#sessions.has(baseUrl));
-    return fresh || alive.length === 0 ? endpoints : alive;
+  async greet(...args: Parameters<RegistryClient['greet']>): Promise<void> {
+    await this.#pusher.greet(...args);
   }
 
-  /** Asks `/v2/` once a resolve: any answer means that the registry is there. */
-  async #session(endpoint: Endpoint, options: RequestOptions & { readonly fresh: boolean }): Promise<Session> {
-    const known = this.#sessions.get(endpoint.baseUrl);
-    if (known !== undefined && !options.fresh) return known;
-    this.#sessions.delete(endpoint.baseUrl);
-    const answer = await this.#ping(endpoint, null, options.signal);
-    drop(answer.body);
-    const session = { endpoint, challenges: answer.status === 401 ? challengesOf(answer) : [] };
-    this.#sessions.set(endpoint.baseUrl, session);
-    return session;
+  async offerBlob(...args: Parameters<RegistryClient['offerBlob']>): Promise<BlobArrival | null> {
+    return await this.#pusher.offerBlob(...args);
   }
 
-  async #ping(endpoint: Endpoint, authorization: string | null, signal: AbortSignal | undefined): Promise<Answer> {
-    return await this.#transport.send({
-      method: 'GET',
-      url: `${endpoint.baseUrl}/v2/`,
-      headers: authorization === null ? {} : { authorization },
-      verifyTls: endpoint.verifyTls,
-      retries: 0,
-      signal,
-    });
+  async pushBlob(...args: Parameters<RegistryClient['pushBlob']>): Promise<BlobArrival> {
+    return await this.#pusher.pushBlob(...args);
+  }
+
+  async pushManifest(...args: Parameters<RegistryClient['pushManifest']>): Promise<Digest> {
+    return await this.#pusher.pushManifest(...args);
+  }
+
+  async removeManifest(...args: Parameters<RegistryClient['removeManifest']>): Promise<void> {
+    await this.#pusher.removeManifest(...args);
+  }
+
+  async search(...args: Parameters<RegistryClient['search']>): Promise<SearchResult[]> {
+    return await this.#searcher.search(...args);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#requests[Symbol.asyncDispose]();
   }
 
   async #manifest(
@@ -223,77 +221,50 @@ class DistributionClient implements RegistryClient, AsyncDisposable {
     options: RequestOptions,
   ): Promise<ResolvedManifest> {
     const path = `manifests/${tagOrDigest}`;
-    const query = { method: 'GET', path, headers: { accept: MANIFEST_TYPES }, retries: MANIFEST_RETRIES } as const;
-    const answer = await this.#query(session, reference, query, options);
+    const query = {
+      method: 'GET',
+      path,
+      headers: { ...AS_IT_IS, accept: ACCEPTED },
+      retries: MANIFEST_RETRIES,
+      bodyWithinMs: SMALL_BODY_WITHIN_MS,
+    } as const;
+    const answer = await this.#requests.query(session, reference, query, options);
     if (answer.status !== 200) throw manifestError(await readRefusal(answer), reference);
-    const bytes = await readBody(answer.body, MAX_MANIFEST_BYTES).catch((error: unknown) => {
-      throw networkError('GET', urlOf(session, reference, path), error);
-    });
+    const bytes = await readDocument(answer, MAX_MANIFEST_BYTES);
     const digest = digestOf(bytes);
     if (isDigest(tagOrDigest) && digest !== tagOrDigest) {
       throw new DataLossError(`manifest verification failed for digest ${tagOrDigest}`);
     }
     const mediaType = mediaTypeOf(answer, bytes);
+    // A mirror behind a login page answers everything by that page.
+    if (session.endpoint.isMirror && !MANIFEST_TYPES.includes(mediaType)) {
+      throw new DataLossError(`expected a manifest but found ${mediaType}`);
+    }
     return { descriptor: { mediaType, digest, size: bytes.length }, bytes };
   }
 
-  /** One request to a repository, with what its challenge asks for. */
-  async #query(session: Session, reference: NamedReference, query: Query, options: RequestOptions): Promise<Answer> {
-    const url = urlOf(session, reference, query.path);
-    const demand: Demand = {
-      challenges: session.challenges,
-      repository: reference.path,
-      auth: options.auth,
-      verifyTls: session.endpoint.verifyTls,
-      signal: options.signal,
-    };
-    const answer = await this.#authorized(url, query, demand);
-    if (answer.status !== 401) return answer;
-    // The kept token is no longer good, or the registry asks only below /v2/: once more with what it says now.
-    const challenges = session.challenges.length === 0 ? challengesOf(answer) : session.challenges;
-    const canRetry = this.#authorizer.forget(demand) || (session.challenges.length === 0 && challenges.length > 0);
-    const said = challengesOf(answer).some(({ parameters }) => parameters['error'] === 'insufficient_scope');
-    if (!canRetry || said) return answer;
-    drop(answer.body);
-    return await this.#authorized(url, query, { ...demand, challenges });
-  }
-
-  async #authorized(url: string, query: Query, demand: Demand): Promise<Answer> {
-    let authorization: string | null;
-    try {
-      authorization = await this.#authorizer.headerFor(demand);
-    } catch (error) {
-      if (error instanceof EngineError) throw wrapRequestError(query.method, url, error);
-      throw error;
-    }
-    return await this.#transport.send({
-      method: query.method,
-      url,
-      headers: { ...query.headers, ...(authorization === null ? {} : { authorization }) },
-      verifyTls: demand.verifyTls,
-      retries: query.retries,
-      signal: demand.signal,
-    });
-  }
-
-  async #login(endpoint: Endpoint, auth: RegistryAuth, signal: AbortSignal | undefined): Promise<string> {
+  async #login(
+    endpoint: Endpoint,
+    first: Answer,
+    auth: RegistryAuth,
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
     const url = `${endpoint.baseUrl}/v2/`;
-    const first = await this.#ping(endpoint, null, signal);
     drop(first.body);
     const challenges = first.status === 401 ? challengesOf(first) : [];
-    const demand: Demand = { challenges, repository: null, auth, verifyTls: endpoint.verifyTls, signal };
+    const demand: Demand = { challenges, scopes: [], auth, trust: endpoint, signal };
     let last = first;
     let identityToken = '';
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
     try {
       if (bearer !== undefined) {
-        const { token, refreshToken } = await this.#authorizer.login(bearer, demand);
+        const { token, refreshToken } = await this.#requests.authorizer.login(bearer, demand);
         identityToken = refreshToken;
-        last = await this.#ping(endpoint, `Bearer ${token}`, signal);
+        last = await this.#requests.ping(endpoint, `Bearer ${token}`, signal);
       } else if (challenges.some(({ scheme }) => scheme === 'basic')) {
         const header = basicHeader(auth);
         if (header === null) throw new UnauthorizedError('no basic auth credentials');
-        last = await this.#ping(endpoint, header, signal);
+        last = await this.#requests.ping(endpoint, header, signal);
       }
     } catch (error) {
       if (error instanceof EngineError) throw wrapRequestError('GET', url, error);
@@ -306,36 +277,22 @@ class DistributionClient implements RegistryClient, AsyncDisposable {
   }
 }
 
-function urlOf(session: Session, reference: NamedReference, path: string): string {
-  return `${session.endpoint.baseUrl}/v2/${reference.path}/${path}`;
-}
-
-function challengesOf(answer: Answer): readonly Challenge[] {
-  return parseChallenges(answer.headers['www-authenticate']);
-}
-
 /** The header wins where it names a manifest type; old registries send `text/plain`, then the document itself says. */
 function mediaTypeOf(answer: Answer, bytes: Buffer): string {
   const header = (headerOf(answer.headers, 'content-type') ?? '').split(';', 1)[0]?.trim() ?? '';
-  if (MANIFEST_TYPES.includes(header) && header !== '') return header;
+  if (MANIFEST_TYPES.includes(header)) return header;
   const own = ownMediaType(bytes);
   if (own !== null) return own;
   if (header === '') throw new DataLossError('missing or empty Content-Type header');
   return header;
 }
 
-/** distribution-spec, "Listing Tags": `Link: </v2/<name>/tags/list?n=…&last=…>; rel="next"`. Only its query is taken. */
-function nextPage(link: string | null): string | null {
-  const query = /<[^>]*(\?[^>]*)>\s*;\s*rel="?next"?/.exec(link ?? '')?.[1];
-  return query === undefined ? null : `tags/list${query}`;
-}
-
-/** The rest of a blob, if the server really sends it from where we asked. */
+/** The rest of a blob, if the server really sends it from where we asked; DataLossError asks to begin anew. */
 function continued(answer: Answer, offset: number): Readable {
   const start = /^bytes (\d+)-/.exec(headerOf(answer.headers, 'content-range') ?? '')?.[1];
   if (start !== undefined && Number(start) === offset) return answer.body;
   drop(answer.body);
-  throw new UnavailableError(`registry sent the wrong range: ${headerOf(answer.headers, 'content-range') ?? 'none'}`);
+  throw new DataLossError(`registry sent the wrong range: ${headerOf(answer.headers, 'content-range') ?? 'none'}`);
 }
 
 function withoutFirst(body: Readable, count: number): Readable {

@@ -3,6 +3,7 @@
  * `net/http` prints them, answers as the distribution client does.
  */
 import { getServers } from 'node:dns';
+import { isIP } from 'node:net';
 import {
   EngineError,
   errnoCodeOf,
@@ -16,6 +17,7 @@ import {
 } from '../../base/errors.ts';
 import { canonicalName, familiarName, familiarString, type NamedReference } from '../oci/reference.ts';
 import { parseChallenges } from './challenge.ts';
+import { shownUrl } from './shown-url.ts';
 import { errorBody } from './wire.ts';
 
 /** What a registry said instead of what was asked for. */
@@ -26,18 +28,28 @@ export interface RegistryRefusal {
   readonly text: string;
 }
 
+/** The cause of an error that tells more than the registry did: what that said itself. */
+export class RegistrySaid extends EngineError {}
+
 /** Much more than any real error body; a hostile one ends here. */
 export const MAX_ERROR_BODY_BYTES = 64 * 1024;
+
+/** Of a web page in place of an answer, the beginning says what it is; the rest only fills logs. */
+const MAX_SHOWN = 2048;
 
 /** The distribution-spec's default texts: an error that says no more than these is printed as its bare code. */
 const DEFAULT_MESSAGES: Readonly<Record<string, string>> = {
   BLOB_UNKNOWN: 'blob unknown to registry',
+  BLOB_UPLOAD_INVALID: 'blob upload invalid',
+  BLOB_UPLOAD_UNKNOWN: 'blob upload unknown to registry',
   DENIED: 'requested access to the resource is denied',
   DIGEST_INVALID: 'provided digest did not match uploaded content',
+  MANIFEST_BLOB_UNKNOWN: 'blob unknown to registry',
   MANIFEST_INVALID: 'manifest invalid',
   MANIFEST_UNKNOWN: 'manifest unknown',
   NAME_INVALID: 'invalid repository name',
   NAME_UNKNOWN: 'repository name not known to registry',
+  RANGE_INVALID: 'invalid content range',
   SIZE_INVALID: 'provided length did not match content length',
   TAG_INVALID: 'manifest tag did not match URI',
   TOOMANYREQUESTS: 'too many requests',
@@ -78,22 +90,25 @@ export function refusalOf(
     return saysMore ? refusal(status, code, message) : { status, code: null, text: wordsOf(code) };
   }
   if (status === 401) return refusal(status, 'UNAUTHORIZED', DEFAULT_MESSAGES['UNAUTHORIZED'] ?? '');
-  const text = `error parsing HTTP ${String(status)} response body: ${parsed.fault}: ${JSON.stringify(body)}`;
+  const shown = body.length > MAX_SHOWN ? `${body.slice(0, MAX_SHOWN)}…` : body;
+  const text = `error parsing HTTP ${String(status)} response body: ${parsed.fault}: ${JSON.stringify(shown)}`;
   return { status, code: null, text };
 }
 
 /** The refusal of a manifest as an error about `reference`. */
 export function manifestError(refused: RegistryRefusal, reference: NamedReference): EngineError {
   const { text } = refused;
+  const unknown = new RegistrySaid('not-found', text);
   switch (refused.code) {
     case 'DENIED':
       return new NotFoundError(
         `pull access denied for ${familiarName(reference)}, repository does not exist or may require 'docker login': ${text}`,
+        { cause: new RegistrySaid('forbidden', text) },
       );
     case 'MANIFEST_UNKNOWN':
-      return new NotFoundError(`manifest for ${familiarString(reference)} not found: ${text}`);
+      return new NotFoundError(`manifest for ${familiarString(reference)} not found: ${text}`, { cause: unknown });
     case 'NAME_UNKNOWN':
-      return new NotFoundError(`repository ${familiarName(reference)} not found: ${text}`);
+      return new NotFoundError(`repository ${familiarName(reference)} not found: ${text}`, { cause: unknown });
     default:
       return refusalError(refused, text);
   }
@@ -128,10 +143,10 @@ export function networkError(method: string, url: string, thrown: unknown): Engi
   return wrapRequestError(method, url, new UnavailableError(networkText(url, thrown), { cause: thrown }));
 }
 
-/** Prefixes an error with the request that met it, keeping its kind. */
+/** Prefixes an error with the request that met it, keeping its kind. What the address may prove is left out. */
 export function wrapRequestError(method: string, url: string, error: EngineError): EngineError {
   const verb = method.charAt(0) + method.slice(1).toLowerCase();
-  const text = `${verb} "${url}": ${error.message}`;
+  const text = `${verb} "${shownUrl(url)}": ${error.message}`;
   if (error instanceof UnauthorizedError) return new UnauthorizedError(text, { cause: error });
   if (error instanceof UnavailableError) return new UnavailableError(text, { cause: error });
   return new EngineError(error.kind, text, { cause: error });
@@ -169,6 +184,8 @@ function networkText(url: string, thrown: unknown): string {
       return 'net/http: timeout awaiting response headers';
     case 'UND_ERR_SOCKET':
       return 'EOF';
+    case 'UND_ERR_HEADERS_OVERFLOW':
+      return 'net/http: server response headers exceeded the limit; aborted';
     case 'ECONNRESET':
     case 'EPIPE':
       return `read tcp ${target}: read: connection reset by peer`;
@@ -186,10 +203,51 @@ function networkText(url: string, thrown: unknown): string {
     case 'CERT_NOT_YET_VALID':
       return 'tls: failed to verify certificate: x509: certificate has expired or is not yet valid';
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
-      return `tls: failed to verify certificate: x509: certificate is not valid for ${hostname}`;
+      return `tls: failed to verify certificate: x509: ${wrongName(fault, hostname)}`;
+    case 'CERT_REVOKED':
+      return 'tls: failed to verify certificate: x509: certificate has been revoked';
+    case 'INVALID_PURPOSE':
+      return 'tls: failed to verify certificate: x509: certificate specifies an incompatible key usage';
+    case 'ERR_SSL_UNSUPPORTED_PROTOCOL':
+      return 'tls: server selected unsupported protocol version';
     default:
-      return messageOf(fault);
+      return alertText(code) ?? messageOf(fault);
   }
+}
+
+/** The alerts of TLS (RFC 8446 section 6.2) as Go prints what the other side sent. */
+const ALERTS: Readonly<Record<string, string>> = {
+  ACCESS_DENIED: 'access denied',
+  BAD_CERTIFICATE: 'bad certificate',
+  CERTIFICATE_EXPIRED: 'expired certificate',
+  CERTIFICATE_REQUIRED: 'certificate required',
+  CERTIFICATE_REVOKED: 'revoked certificate',
+  CERTIFICATE_UNKNOWN: 'unknown certificate',
+  HANDSHAKE_FAILURE: 'handshake failure',
+  INTERNAL_ERROR: 'internal error',
+  PROTOCOL_VERSION: 'protocol version not supported',
+  UNKNOWN_CA: 'unknown certificate authority',
+  UNRECOGNIZED_NAME: 'unrecognized name',
+  UNSUPPORTED_CERTIFICATE: 'unsupported certificate',
+};
+
+function alertText(code: string | null): string | null {
+  const name = Object.keys(ALERTS).find((one) => code?.startsWith('ERR_SSL_') && code.endsWith(`_${one}`));
+  return name === undefined ? null : `remote error: tls: ${ALERTS[name] ?? name}`;
+}
+
+/** Go names what the certificate is good for. */
+function wrongName(fault: unknown, hostname: string): string {
+  const { cert } = fault as { readonly cert?: { readonly subjectaltname?: string } };
+  const names = (cert?.subjectaltname ?? '').split(', ').map((name) => /^(DNS|IP Address):(.*)$/.exec(name));
+  const of = (kind: string): string[] => names.flatMap((name) => (name?.[1] === kind ? [name[2] ?? ''] : []));
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const isAddress = isIP(host) !== 0;
+  const valid = of(isAddress ? 'IP Address' : 'DNS');
+  if (valid.length > 0) return `certificate is valid for ${valid.join(', ')}, not ${host}`;
+  return isAddress
+    ? `cannot validate certificate for ${host} because it doesn't contain any IP SANs`
+    : `certificate is not valid for any names, but wanted to match ${host}`;
 }
 
 /** With several addresses (localhost) Node reports all failures; Go prints the first. */

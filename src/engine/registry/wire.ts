@@ -3,9 +3,12 @@
  * fields are ignored, as the specs ask.
  */
 import { z } from 'zod';
-import { DataLossError, InvalidArgumentError, messageOf } from '../../base/errors.ts';
-import { isDigest, type Digest, type DiffId } from '../oci/digest.ts';
-import type { Descriptor, ImageConfig, Index, Manifest } from '../oci/image-spec.ts';
+import { DataLossError, InvalidArgumentError } from '../../base/errors.ts';
+import { isDigest, type Digest } from '../oci/digest.ts';
+import type { Descriptor, Index, Manifest } from '../oci/image-spec.ts';
+import type { SearchResult } from './client.ts';
+import { firstIssue } from './image-config.ts';
+import { jsonFault, parseJson } from './json-fault.ts';
 
 /** What an error body says. */
 export type ErrorBody =
@@ -49,29 +52,42 @@ const manifest = z.object({
   mediaType: z.string().optional(),
   config: descriptor,
   layers: z.array(descriptor).nullish(),
+  manifests: z.unknown().optional(),
 });
 
 const index = z.object({
   schemaVersion: z.literal(2),
   mediaType: z.string().optional(),
   manifests: z.array(descriptor).nullish(),
-});
-
-const config = z.looseObject({
-  architecture: z.string().default(''),
-  os: z.string().default('linux'),
-  config: z.looseObject({}).nullish(),
-  rootfs: z.object({
-    type: z.string(),
-    diff_ids: z.array(z.custom<DiffId>((v) => typeof v === 'string' && isDigest(v))).nullish(),
-  }),
-  history: z.array(z.looseObject({ empty_layer: z.boolean().optional() })).nullish(),
+  config: z.unknown().optional(),
+  layers: z.unknown().optional(),
 });
 
 const tagList = z.object({ tags: z.array(z.string()).nullish() });
 
+const catalog = z.object({ repositories: z.array(z.string()).nullish() });
+
+const searchAnswer = z.object({
+  results: z
+    .array(
+      z.object({
+        name: z.string(),
+        description: z.string().nullish(),
+        is_official: z.boolean().nullish(),
+        is_automated: z.boolean().nullish(),
+        star_count: z.number().int().nullish(),
+      }),
+    )
+    .nullable(),
+});
+
 const archiveManifest = z.array(
-  z.object({ Config: z.string(), RepoTags: z.array(z.string()).nullish(), Layers: z.array(z.string()).nullish() }),
+  z.object({
+    Config: z.string(),
+    RepoTags: z.array(z.string()).nullish(),
+    Layers: z.array(z.string()).nullish(),
+    Parent: z.string().nullish(),
+  }),
 );
 
 const errorsBody = z.object({
@@ -93,9 +109,11 @@ const tokenBody = z.object({
   expires_in: z.number().default(DEFAULT_TOKEN_LIFE_SECONDS),
 });
 
-/** Parses an image manifest. DataLossError when it is not one. */
-export function parseManifest(bytes: Buffer): Manifest {
-  const { config: configDescriptor, layers, mediaType } = check(manifest, bytes, 'manifest');
+/** Parses an image manifest that came as `type`. DataLossError when it is not one, or says that it is something else. */
+export function parseManifest(bytes: Buffer, type?: string): Manifest {
+  const { config: configDescriptor, layers, mediaType, manifests } = check(manifest, bytes, 'manifest');
+  if (manifests !== undefined) throw new DataLossError('expected manifest but found index');
+  assertType(mediaType, type);
   return {
     schemaVersion: 2,
     ...(mediaType === undefined ? {} : { mediaType }),
@@ -104,9 +122,12 @@ export function parseManifest(bytes: Buffer): Manifest {
   };
 }
 
-/** Parses an index (manifest list). DataLossError when it is not one. */
-export function parseIndex(bytes: Buffer): Index {
-  const { manifests, mediaType } = check(index, bytes, 'manifest list');
+/** Parses an index (manifest list) that came as `type`. DataLossError when it is not one, or says that it is something else. */
+export function parseIndex(bytes: Buffer, type?: string): Index {
+  const { manifests, mediaType, config: ofManifest, layers } = check(index, bytes, 'manifest list');
+  // CVE-2021-41190: a document that can be read both ways would be another image to each reader.
+  if (ofManifest !== undefined || layers !== undefined) throw new DataLossError('expected index but found manifest');
+  assertType(mediaType, type);
   return {
     schemaVersion: 2,
     ...(mediaType === undefined ? {} : { mediaType }),
@@ -115,30 +136,37 @@ export function parseIndex(bytes: Buffer): Index {
 }
 
 /** Parses `docker save`'s manifest.json. InvalidArgumentError when it is not one. */
-export function parseArchiveManifest(
-  bytes: Buffer,
-): readonly { readonly config: string; readonly repoTags: readonly string[]; readonly layers: readonly string[] }[] {
+export function parseArchiveManifest(bytes: Buffer): readonly {
+  readonly config: string;
+  readonly repoTags: readonly string[];
+  readonly layers: readonly string[];
+  readonly parent: Digest | null;
+}[] {
   const json = parseJson(bytes.toString('utf8'), (text) => new InvalidArgumentError(text));
+  if (json === null) throw new InvalidArgumentError('invalid manifest, manifest cannot be null (but can be [])');
   const parsed = archiveManifest.safeParse(json);
   if (!parsed.success) throw new InvalidArgumentError(`invalid manifest.json: ${firstIssue(parsed.error)}`);
-  return parsed.data.map(({ Config, RepoTags, Layers }) => ({
+  return parsed.data.map(({ Config, RepoTags, Layers, Parent }) => ({
     config: Config,
     repoTags: RepoTags ?? [],
     layers: Layers ?? [],
+    parent: typeof Parent === 'string' && isDigest(Parent) ? Parent : null,
   }));
 }
 
-/** Parses an image configuration. InvalidArgumentError when it is not one. */
-export function parseConfig(bytes: Buffer): ImageConfig {
-  const parsed = config.safeParse(parseJson(bytes.toString('utf8'), (text) => new InvalidArgumentError(text)));
-  if (!parsed.success) throw new InvalidArgumentError(`invalid image configuration: ${firstIssue(parsed.error)}`);
-  const { rootfs, history, ...rest } = parsed.data;
-  return {
-    ...rest,
-    rootfs: { type: 'layers', diff_ids: rootfs.diff_ids ?? [] },
-    ...(history === null || history === undefined ? {} : { history }),
-  } as ImageConfig;
+/** The platform that an image configuration names; null when it names none or is none. */
+export function parsePlatform(bytes: Buffer): NonNullable<Descriptor['platform']> | null {
+  let json: unknown;
+  try {
+    json = JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return null;
+  }
+  const parsed = platform.safeParse(json);
+  return parsed.success && (parsed.data.os !== '' || parsed.data.architecture !== '') ? platformOf(parsed.data) : null;
 }
+
+export { parseConfig } from './image-config.ts';
 
 /** The media type a manifest gives itself, or what its shape says. */
 export function ownMediaType(bytes: Buffer): string | null {
@@ -151,6 +179,30 @@ export function ownMediaType(bytes: Buffer): string | null {
 /** Reads one page of a tag list. DataLossError when it is not one. */
 export function parseTags(bytes: Buffer): readonly string[] {
   return check(tagList, bytes, 'tag list').tags ?? [];
+}
+
+/** Reads one page of a registry's repositories. DataLossError when it is not one. */
+export function parseCatalog(bytes: Buffer): readonly string[] {
+  return check(catalog, bytes, 'catalog').repositories ?? [];
+}
+
+/** Reads what Docker's search protocol answers; null when it is something else. */
+export function parseSearch(bytes: Buffer): SearchResult[] | null {
+  let json: unknown;
+  try {
+    json = JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return null;
+  }
+  const parsed = searchAnswer.safeParse(json);
+  if (!parsed.success) return null;
+  return (parsed.data.results ?? []).map((row) => ({
+    name: row.name,
+    description: row.description ?? '',
+    isOfficial: row.is_official ?? false,
+    isAutomated: row.is_automated ?? false,
+    starCount: row.star_count ?? 0,
+  }));
 }
 
 /** Reads an error body: `{"details": …}`, `{"errors": […]}` or neither. */
@@ -183,36 +235,16 @@ export function parseToken(body: string): TokenAnswer {
   };
 }
 
-/** What Go's JSON decoder says of text that is not JSON. */
-function jsonFault(text: string): string {
-  const first = text.trimStart().charAt(0);
-  if (first === '') return 'unexpected end of JSON input';
-  if (!/[{["\-\dtfn]/.test(first)) return `invalid character '${first}' looking for beginning of value`;
-  try {
-    JSON.parse(text);
-    return '';
-  } catch (error) {
-    return messageOf(error);
-  }
-}
-
-function parseJson(text: string, fail: (text: string) => Error): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    throw fail(jsonFault(text));
-  }
-}
-
 function check<T>(schema: z.ZodType<T>, bytes: Buffer, what: string): T {
   const parsed = schema.safeParse(parseJson(bytes.toString('utf8'), (text) => new DataLossError(text)));
   if (!parsed.success) throw new DataLossError(`invalid ${what}: ${firstIssue(parsed.error)}`);
   return parsed.data;
 }
 
-function firstIssue(error: z.ZodError): string {
-  const [issue] = error.issues;
-  return issue === undefined ? error.message : `${issue.path.join('.')}: ${issue.message}`;
+/** Docker's words when header and document do not agree. */
+function assertType(own: string | undefined, came: string | undefined): void {
+  if (own === undefined || own === '' || came === undefined || own === came) return;
+  throw new DataLossError(`mediaType in manifest should be '${came}' not '${own}'`);
 }
 
 function descriptorOf(raw: z.infer<typeof descriptor>): Descriptor {
