@@ -1,10 +1,13 @@
-import type { EndpointId, NetworkId } from '../../base/ids.ts';
+import { shortId } from '../../base/ids.ts';
+import type { EndpointId } from '../../base/ids.ts';
 import {
+  ConflictError,
+  EngineError,
   ForbiddenError,
   InternalError,
   InvalidArgumentError,
   NotFoundError,
-  NotImplementedError,
+  messageOf,
 } from '../../base/errors.ts';
 
 /*
@@ -19,20 +22,48 @@ export function ambiguousNetwork(ref: string, count: number): InvalidArgumentErr
   return new InvalidArgumentError(`network ${ref} is ambiguous (${String(count)} matches found based on ID prefix)`);
 }
 
-export function noFreeAddress(networkName: string, networkId: NetworkId): InternalError {
-  return new InternalError(
-    `no available IPv4 addresses on this network's address pools: ${networkName} (${networkId})`,
+export function nameTaken(name: string): ConflictError {
+  return new ConflictError(`network with name ${name} already exists`);
+}
+
+export function operationOnPredefined(name: string): ForbiddenError {
+  return new ForbiddenError(`operation is not permitted on predefined ${name} network `);
+}
+
+/** What dockerd takes for a driver it does not have is a plugin's name. */
+export function pluginNotFound(name: string): NotFoundError {
+  return new NotFoundError(`plugin ${JSON.stringify(name)} not found`);
+}
+
+/** Somebody is still plugged in. */
+export function activeEndpoints(
+  networkName: string,
+  endpoints: readonly {
+    readonly containerName?: string;
+    readonly endpointId: EndpointId;
+    readonly containerId: string;
+  }[],
+): ForbiddenError {
+  const who = endpoints.map(
+    ({ containerName, containerId, endpointId }) =>
+      `name:${JSON.stringify(containerName ?? shortId(containerId))} id:"${shortId(endpointId)}"`,
+  );
+  return new ForbiddenError(
+    `error while removing network: network ${networkName} has active endpoints (${who.join(', ')})`,
   );
 }
 
-export function addressInUse(): ForbiddenError {
-  return new ForbiddenError('Address already in use');
+/** The container is on this network already. */
+export function endpointExists(containerName: string, networkName: string): ForbiddenError {
+  return new ForbiddenError(`endpoint with name ${containerName} already exists in network ${networkName}`);
 }
 
-export function noFreePool(): InternalError {
-  return new InternalError(
-    'could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network',
-  );
+export function notConnected(containerId: string, networkName: string): InternalError {
+  return new InternalError(`container ${containerId} is not connected to network ${networkName}`);
+}
+
+export function noSandbox(containerId: string): NotFoundError {
+  return new NotFoundError(`could not get network sandbox: container ${containerId} is not running`);
 }
 
 export function addressOnPredefinedNetwork(): InvalidArgumentError {
@@ -55,33 +86,51 @@ export function programmingFailed(endpointName: string, endpointId: EndpointId, 
   );
 }
 
-/** Another container has the port. */
-export function portAllocated(hostIp: string, hostPort: number): InternalError {
-  return new InternalError(`Bind for ${hostIp}:${String(hostPort)} failed: port is already allocated`);
+export function configurationNotFound(name: string): NotFoundError {
+  return new NotFoundError(`configuration network ${JSON.stringify(name)} does not exist`);
 }
 
-/** No port of a range is left. */
-export function allPortsAllocated(): InternalError {
-  return new InternalError('all ports are allocated');
-}
-
-/** The kernel does not let us have the port; dockerd's words come from its proxy. */
-export function listenFailed(protocol: string, hostIp: string, hostPort: number, code: string): InternalError {
-  const reason = LISTEN_REASONS[code] ?? code;
-  return new InternalError(
-    `Error starting userland proxy: listen ${protocol}4 ${hostIp}:${String(hostPort)}: bind: ${reason}`,
+export function configurationHasOperatorFields(): ForbiddenError {
+  return new ForbiddenError(
+    'configuration network can only contain network specific fields. Network operator fields like [ ingress | internal | attachable | scope ] are not supported.',
   );
 }
 
-/** Ports are led to containers by the packet filter alone, and only IPv4 can be led to an IPv4 address. */
-export function ipv6HostAddress(hostIp: string): NotImplementedError {
-  return new NotImplementedError(
-    `publishing a port on the IPv6 host address ${hostIp} is not supported: the container has no IPv6 address, and this engine runs no userland proxy`,
+export function configurationFromConfiguration(): ForbiddenError {
+  return new ForbiddenError('a configuration network cannot depend on another configuration network');
+}
+
+export function configurationTakesNoSettings(): ForbiddenError {
+  return new ForbiddenError(
+    'user specified configurations are not supported if the network depends on a configuration network',
   );
 }
 
-const LISTEN_REASONS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'address already in use',
-  EADDRNOTAVAIL: 'cannot assign requested address',
-  EACCES: 'permission denied',
-};
+export function configurationTakesNoOptions(): ForbiddenError {
+  return new ForbiddenError(
+    'network driver options are not supported if the network depends on a configuration network',
+  );
+}
+
+export function configurationInUse(name: string): ForbiddenError {
+  return new ForbiddenError(`error while removing network: configuration network ${JSON.stringify(name)} is in use`);
+}
+
+/** Nothing can be plugged into a configuration. */
+export function endpointOnConfiguration(): ForbiddenError {
+  return new ForbiddenError('cannot create endpoint on configuration-only network');
+}
+
+/** Wraps why a container that is to start cannot have its networks; it is the same kind of error. */
+export function settingUpFailed(cause: unknown): EngineError {
+  const kind = cause instanceof EngineError ? cause.kind : 'internal';
+  const failure = new EngineError(kind, `failed to set up container networking: ${messageOf(cause)}`, { cause });
+  if (cause instanceof EngineError) failure.cleanupFailures.push(...cause.cleanupFailures);
+  return failure;
+}
+
+/** Several faults of one request as dockerd lists them. */
+export function joinFaults(faults: readonly string[]): string {
+  if (faults.length === 1) return faults[0]?.trim() ?? '';
+  return faults.map((text) => `* ${text.replaceAll('\n', '\n\t')}`).join('\n');
+}

@@ -1,17 +1,21 @@
-import { randomBytes } from 'node:crypto';
-import { formatIpv4, parseIpv4 } from './ipv4.ts';
+import { createHash, randomBytes } from 'node:crypto';
+import { parseAddress } from './ipam/ip.ts';
 
 /** Docker's own range of locally administered MAC addresses. */
 const MAC_PREFIX = '02:42';
 
 /**
- * A container's MAC address, made from its IPv4 address. An address that is leased again comes with the same MAC, so no
- * neighbour's ARP cache is ever stale.
+ * A container's MAC address, made from its IP address. An address that is leased again comes with the same MAC, so no
+ * neighbour's cache is ever stale. Of an IPv6 address it takes what a digest makes of it: addresses that users choose often
+ * end alike.
  */
-export function macAddressOf(ipv4Address: string): string {
-  const address = parseIpv4(ipv4Address);
-  if (address === null) throw new TypeError(`not an IPv4 address: ${ipv4Address}`);
-  return formatMac(Buffer.from(formatIpv4(address).split('.').map(Number)));
+export function macAddressOf(address: string): string {
+  const parsed = parseAddress(address);
+  if (parsed === null) throw new TypeError(`not an IP address: ${address}`);
+  if (parsed.family === 'ipv6') return formatMac(createHash('sha256').update(address).digest().subarray(0, 4));
+  const tail = Buffer.alloc(4);
+  tail.writeUInt32BE(Number(parsed.value));
+  return formatMac(tail);
 }
 
 /** A bridge's MAC address. Without one of its own a bridge takes the lowest of its ports', which come and go. */

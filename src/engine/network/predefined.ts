@@ -7,10 +7,14 @@ import { newId } from '../../base/ids.ts';
 import type { NetworkId } from '../../base/ids.ts';
 import type { Link, RouteSocket } from '../kernel/kernel.ts';
 import { BRIDGE_OPTION } from './bridge/settings.ts';
-import { parseCidr, parseIpv4 } from './ipv4.ts';
-import type { Subnet } from './ipv4.ts';
-import { choosePool, defaultBridgePool } from './pools.ts';
-import type { AddressPoolBlock } from './pools.ts';
+import { choosePool } from './ipam/blocks.ts';
+import type { AddressPoolBlock } from './ipam/blocks.ts';
+import { defaultBridgePool } from './ipam/default-bridge.ts';
+import { takenBlocks } from './ipam/host.ts';
+import type { BridgePoolWish } from './ipam/default-bridge.ts';
+import type { HostView } from './ipam/host.ts';
+import { parseCidr } from './ipam/ip.ts';
+import type { Block, Family } from './ipam/ip.ts';
 import type { IpamPool, NetworkRecord } from './types.ts';
 
 /** Name of the network that containers get when they ask for none. */
@@ -28,6 +32,8 @@ export interface DefaultBridgeWish {
   readonly fixedCidr: string | null;
   /** Gateway for containers in place of the bridge. */
   readonly defaultGateway: string | null;
+  /** The same for IPv6; absent: the bridge has none. */
+  readonly ipv6?: BridgePoolWish | null;
   readonly mtu: number;
   readonly interContainer: boolean;
   readonly masquerade: boolean;
@@ -36,16 +42,14 @@ export interface DefaultBridgeWish {
   readonly addressPools: readonly AddressPoolBlock[];
 }
 
-/** What of the host decides about the default bridge's pool. */
-export interface HostView {
-  readonly route: RouteSocket;
-  /** Text of the host's resolver configuration. */
-  readonly resolvConf: string;
-}
-
 /** True for a network that users cannot remove, and on which they cannot choose addresses. */
 export function isPredefined(name: string): boolean {
   return PREDEFINED_NAMES.has(name);
+}
+
+/** True for a name that no user's network can have; `default` stands for the default bridge where a network is named. */
+export function isReservedName(name: string): boolean {
+  return isPredefined(name) || name === 'default';
 }
 
 /** `host` or `none`, as stored or new. */
@@ -63,21 +67,25 @@ export function plainNetwork(name: 'host' | 'none', stored: NetworkRecord | null
 
 /**
  * The default bridge's record, by the flags. A bridge that `ownsBridge` says is not ours keeps the address it has; ours
- * keeps its pool while nothing else on the host has come to use it.
+ * keeps its pool while nothing else on the host has come to use it, nor another network (`others`).
  */
 export function defaultBridge(
   wish: DefaultBridgeWish,
   stored: NetworkRecord | null,
   ownsBridge: boolean,
   host: HostView,
+  others: readonly Block[],
   clock: Clock,
 ): NetworkRecord {
   const link = host.route.linkByName(wish.bridgeName);
-  const existing = link === null || ownsBridge ? null : ipv4Of(host.route, link);
-  const preferred = parseCidr(stored?.pools[0]?.subnet ?? '')?.subnet ?? null;
-  const pool: IpamPool = defaultBridgePool(wish, existing, () =>
-    choosePool(wish.addressPools, takenSubnets(host, link), preferred),
-  );
+  const taken = takenBlocks(host, link);
+  const poolOf = (family: Family, ofFamily: BridgePoolWish): IpamPool => {
+    const existing = link === null || ownsBridge ? null : addressOf(host.route, link, family);
+    return defaultBridgePool(family, ofFamily, existing, () =>
+      choosePool(family, wish.addressPools, [...taken, ...others], storedBlock(stored, family)),
+    );
+  };
+  const ipv6 = wish.ipv6 ?? null;
   return {
     ...(stored ?? blank(clock)),
     name: DEFAULT_NETWORK_NAME,
@@ -90,7 +98,8 @@ export function defaultBridge(
       [BRIDGE_OPTION.bridgeName]: wish.bridgeName,
       [BRIDGE_OPTION.mtu]: String(wish.mtu),
     },
-    pools: [pool],
+    enableIpv6: ipv6 !== null,
+    pools: [poolOf('ipv4', wish), ...(ipv6 === null ? [] : [poolOf('ipv6', ipv6)])],
   };
 }
 
@@ -107,21 +116,13 @@ function blank(clock: Clock): Omit<NetworkRecord, 'name' | 'driver' | 'options' 
   };
 }
 
-function ipv4Of(route: RouteSocket, link: Link): string | null {
-  return route.addresses(link.index).find(({ cidr }) => parseCidr(cidr) !== null)?.cidr ?? null;
+/** What a link carries of a family, link-local addresses apart. */
+function addressOf(route: RouteSocket, link: Link, family: Family): string | null {
+  const cidrs = route.addresses(link.index).map(({ cidr }) => cidr);
+  return cidrs.find((cidr) => parseCidr(cidr)?.block.family === family && !cidr.startsWith('fe80:')) ?? null;
 }
 
-/** Blocks that the host reaches by another link than `own`, and its name servers, which a bridge must not hide. */
-function takenSubnets({ route, resolvConf }: HostView, own: Link | null): readonly Subnet[] {
-  const routes = route.routes('ipv4').filter(({ linkIndex }) => linkIndex === null || linkIndex !== own?.index);
-  const addresses = route.addresses(0).filter(({ linkIndex }) => linkIndex !== own?.index);
-  const nameServers = resolvConf
-    .split('\n')
-    .map((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1] ?? '')
-    .filter((address) => parseIpv4(address) !== null)
-    .map((address) => `${address}/32`);
-  return [...routes.map(({ destination }) => destination), ...addresses.map(({ cidr }) => cidr), ...nameServers]
-    .map((cidr) => parseCidr(cidr)?.subnet ?? null)
-    .filter((subnet) => subnet !== null)
-    .filter(({ prefixLength }) => prefixLength > 0);
+function storedBlock(stored: NetworkRecord | null, family: Family): Block | null {
+  const blocks = (stored?.pools ?? []).map(({ subnet }) => parseCidr(subnet)?.block ?? null);
+  return blocks.find((block) => block?.family === family) ?? null;
 }

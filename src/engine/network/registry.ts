@@ -37,6 +37,10 @@ export class NetworkRegistry {
     return [...this.#entries.values()].map(({ record }) => record);
   }
 
+  byId(id: NetworkId): NetworkRecord | null {
+    return this.#entries.get(id)?.record ?? null;
+  }
+
   byName(name: string): NetworkRecord | null {
     return this.list().find((record) => record.name === name) ?? null;
   }
