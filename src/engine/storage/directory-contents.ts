@@ -7,12 +7,13 @@ import { isDiskFull } from '../../base/errno-text.ts';
 import { InternalError, messageOf, UnavailableError } from '../../base/errors.ts';
 import type { FileCalls } from '../kernel/files.ts';
 import { processingError } from './layers/layer-fault.ts';
-import { packTree } from './layers/pack-tree.ts';
+import { packTree } from './layers/pack/pack-tree.ts';
 import type { LayerWorkers } from './layers/workers.ts';
-import { measureTree } from './tree-usage.ts';
+import type { TreeMeter } from './measuring.ts';
 
 export interface DirectoryContentsOptions {
   readonly workers: LayerWorkers;
+  readonly meter: TreeMeter;
   /** Asked for when something is packed. */
   readonly files: () => FileCalls;
   /** Where archives are kept while they are received; on the same disk as what they are for. */
@@ -38,7 +39,7 @@ export class DirectoryContents {
   }
 
   async measure(directory: string): Promise<number> {
-    return (await measureTree(directory)).sizeBytes;
+    return (await this.#options.meter.measure({ root: directory, parent: null, except: [] })).sizeBytes;
   }
 
   pack(directory: string): Readable {

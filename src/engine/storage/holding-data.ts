@@ -1,10 +1,15 @@
-import { readdir } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoCodeOf } from '../../base/errors.ts';
 import { STORAGE_DRIVERS, type StorageDriverName } from './choice.ts';
-import { LINKS_DIRECTORY } from './overlay2/driver.ts';
+import { namesIn } from './directories.ts';
 
-/** The drivers whose directories below the data root (`<data root>/overlay2` …) hold at least one snapshot. */
+/** What each snapshot of ours has, whatever the driver; see snapshot-directory.ts. */
+const SNAPSHOT_RECORD = 'snapshot.json';
+
+/**
+ * The drivers whose directories below the data root (`<data root>/overlay2` …) hold at least one snapshot of this engine's.
+ * What another engine left there is nothing that could be used.
+ */
 export async function driversHoldingData(dataRoot: string): Promise<readonly StorageDriverName[]> {
   const holding: StorageDriverName[] = [];
   for (const name of STORAGE_DRIVERS) if (await holdsSnapshots(join(dataRoot, name))) holding.push(name);
@@ -12,11 +17,15 @@ export async function driversHoldingData(dataRoot: string): Promise<readonly Sto
 }
 
 async function holdsSnapshots(directory: string): Promise<boolean> {
-  try {
-    const names = await readdir(directory);
-    return names.some((name) => !name.startsWith('.') && name !== LINKS_DIRECTORY);
-  } catch (error) {
-    if (errnoCodeOf(error) === 'ENOENT') return false;
-    throw error;
+  for (const name of await namesIn(directory)) {
+    if (!name.startsWith('.') && (await isThere(join(directory, name, SNAPSHOT_RECORD)))) return true;
   }
+  return false;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

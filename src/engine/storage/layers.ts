@@ -10,6 +10,10 @@ export interface UnpackRequest {
   readonly parent: ChainId | null;
   /** Digest the uncompressed tar must have; null takes whatever it has (import). */
   readonly diffId: DiffId | null;
+  /** Unpack although the layer is there, and put it in its place: what was there was damaged. With a `diffId` only. */
+  readonly again?: boolean;
+  /** Most bytes that it may take for itself: not for layers, but for what is written for a container. */
+  readonly sizeBytes?: number | null;
   /** Called with bytes of the blob read so far, for progress. */
   readonly onProgress?: (readBytes: number) => void;
   readonly signal?: AbortSignal;
@@ -30,6 +34,8 @@ export interface UnpackedLayer {
 export interface LayerStore {
   /** Null when the layer is not there. */
   stat(chainId: ChainId): Promise<UnpackedLayer | null>;
+  /** Words of `GraphDriver.Data` for inspect; empty where the driver has none. NotFoundError. */
+  describe(chainId: ChainId): Promise<Readonly<Record<string, string>>>;
   /**
    * Unpacks one layer; returns at once when its chain id exists. Siblings may unpack at the same time, and a child
    * while its parent does or before (see {@link LayerStore.announce}): it is written at once where the driver can

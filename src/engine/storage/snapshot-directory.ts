@@ -9,36 +9,49 @@
  * <root>/.old-<random>/                 being removed; worth nothing any more
  * ```
  *
+ * What takes the kernel some microseconds is done at once: a thread of the pool takes ten times as long to begin.
+ *
  * Nothing is kept in memory: what a killed daemon left is what the next one reads. A snapshot appears, changes its name
  * and disappears by one rename(2) each.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, opendir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { mkdirSync, renameSync, rmdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isDiskFull, pathErrorText } from '../../base/errno-text.ts';
+import { diskFault, isDiskFull, pathErrorText } from '../../base/errno-text.ts';
 import { ConflictError, DataLossError, errnoCodeOf, NotFoundError, UnavailableError } from '../../base/errors.ts';
 import { Undo } from '../../base/undo.ts';
-import type { SnapshotInfo, SnapshotKind } from './driver.ts';
+import { deleteHere } from './delete-tree.ts';
+import { syncDirectory } from './directories.ts';
+import type { SnapshotInfo } from './driver.ts';
+import type { Stray } from './mending.ts';
+import { keyOf, nameOf } from './snapshot-names.ts';
+import {
+  dropRecord,
+  readRecord,
+  readRecordAtOnce,
+  replaceRecord,
+  replaceRecordDurably,
+  writeFirstRecord,
+  type SnapshotRecord,
+} from './snapshot-record.ts';
 
-/** Content of `snapshot.json`. */
-export interface SnapshotRecord {
-  readonly kind: SnapshotKind;
-  readonly parent: string | null;
-  /** Name of the directory with this snapshot's own files; empty for a view that has none. */
-  readonly link: string;
-  /** Links of all parents, nearest first. */
-  readonly lower: readonly string[];
-}
+export { deleteHere };
+export type { SnapshotRecord };
+
+/** Deletes a directory with all that is below it; idempotent. */
+export type DeleteTree = (path: string) => Promise<void>;
 
 /** What a driver adds to the making and unmaking of a snapshot. */
 export interface SnapshotParts {
   /** Removes what the driver keeps outside the snapshot's directory; called before that goes, possibly twice. */
-  discard(directory: string): Promise<void>;
+  discard(directory: string, deleteTree: DeleteTree): Promise<void>;
+  /** For layers, whose trees may be large. */
+  readonly deleteLayer: DeleteTree;
 }
 
 const MAKING = '.new-';
 const REMOVING = '.old-';
-const RECORD = 'snapshot.json';
 const CHILDREN = 'children';
 
 /** The snapshots below one root. */
@@ -46,8 +59,6 @@ export class SnapshotDirectory {
   readonly root: string;
   readonly #parts: SnapshotParts;
   readonly #reserved: ReadonlySet<string>;
-  /** Directory names that are noted as children and about to appear. */
-  readonly #arriving = new Set<string>();
 
   /** `reserved`: names below root that the driver uses itself. */
   constructor(root: string, parts: SnapshotParts, reserved: readonly string[]) {
@@ -71,20 +82,24 @@ export class SnapshotDirectory {
 
   /** Null when there is no such snapshot. */
   async find(key: string): Promise<SnapshotRecord | null> {
-    const path = join(this.pathOf(key), RECORD);
-    try {
-      return JSON.parse(await readFile(path, 'utf8')) as SnapshotRecord;
-    } catch (error) {
-      if (errnoCodeOf(error) === 'ENOENT') return null;
-      if (error instanceof SyntaxError)
-        throw new DataLossError(`snapshot ${key}: ${path} is damaged`, { cause: error });
-      throw error;
-    }
+    return readRecordAtOnce(this.pathOf(key));
   }
 
   /** NotFoundError when there is no such snapshot. */
   async get(key: string): Promise<SnapshotRecord> {
     return (await this.find(key)) ?? notFound(key);
+  }
+
+  /** The record of a layer, or what is wrong with it in words. */
+  async examine(key: string): Promise<SnapshotRecord | string> {
+    try {
+      const record = await this.find(key);
+      if (record === null) return 'its description is missing';
+      return record.kind === 'committed' ? record : 'it was never completed';
+    } catch (error) {
+      if (error instanceof DataLossError) return 'its description is damaged';
+      throw error;
+    }
   }
 
   /** The record of a snapshot that may be a parent: committed. NotFoundError. */
@@ -98,62 +113,129 @@ export class SnapshotDirectory {
    * ConflictError when the key exists.
    */
   async create(key: string, record: SnapshotRecord, fill: (directory: string) => Promise<void>): Promise<void> {
-    if (await exists(this.pathOf(key))) throw conflict(key);
+    if (exists(this.pathOf(key))) throw conflict(key);
     const making = join(this.root, `${MAKING}${randomBytes(8).toString('hex')}`);
     await Undo.guard(async (undo) => {
       undo.defer(async () => this.#delete(making));
       try {
-        await mkdir(join(making, CHILDREN), { recursive: true, mode: 0o710 });
-        await writeRecord(making, record, { sync: false });
+        mkdirSync(making, { mode: 0o710 });
+        mkdirSync(join(making, CHILDREN), { mode: 0o710 });
+        writeFirstRecord(making, record);
         await fill(making);
-        await this.#appear(record.parent, key, async () => rename(making, this.pathOf(key)));
+        this.#appear(record.parent, key, () => renameSync(making, this.pathOf(key)));
       } catch (error) {
         throw fault(error, key, this.pathOf(key));
       }
     });
   }
 
-  /** Replaces the record of a snapshot. */
-  async rewrite(key: string, record: SnapshotRecord): Promise<void> {
-    await writeRecord(this.pathOf(key), record, { sync: true });
-  }
-
-  /** Freezes `key` under `name`: durable when it returns. ConflictError when `name` exists; NotFoundError. */
+  /** Freezes `key` under `name`: durable when its file system was written out. ConflictError when `name` exists; NotFoundError. */
   async commit(key: string, name: string): Promise<void> {
     const record = await this.get(key);
     if (record.kind === 'view') throw new ConflictError(`snapshot ${key} is a view: not active`);
-    if (await exists(this.pathOf(name))) throw conflict(name);
+    if (exists(this.pathOf(name))) throw conflict(name);
     // Killed between the next two steps, the snapshot is still found under its old key, where start-up removes it.
-    await this.rewrite(key, { ...record, kind: 'committed' });
+    replaceRecord(this.pathOf(key), { ...record, kind: 'committed' });
     try {
-      await this.#appear(record.parent, name, async () => rename(this.pathOf(key), this.pathOf(name)));
+      this.#appear(record.parent, name, () => renameSync(this.pathOf(key), this.pathOf(name)));
     } catch (error) {
-      await this.rewrite(key, record);
+      replaceRecord(this.pathOf(key), record);
       throw fault(error, name, this.pathOf(name));
     }
-    await this.#dropChild(record.parent, key);
-    await syncDirectory(this.root);
+    this.#dropChild(record.parent, key);
   }
 
   /** Removes a snapshot; idempotent. ConflictError while it has children. */
   async remove(key: string): Promise<void> {
-    const record = await this.find(key);
+    const record = await this.find(key).catch(damagedIsNull);
     const directory = this.pathOf(key);
-    if (record === null && !(await exists(directory))) return;
+    if (record === null && !exists(directory)) return;
     if (await this.#hasChildren(directory)) throw new ConflictError(`snapshot ${key} has children`);
-    const removing = join(this.root, `${REMOVING}${randomBytes(8).toString('hex')}`);
-    await rename(directory, removing);
-    await this.#dropChild(record?.parent ?? null, key);
+    // A container's few files are gone before a thread would have begun.
+    const isLayer = record === null || record.kind === 'committed';
+    const deleteTree = isLayer ? this.#parts.deleteLayer : deleteHere;
+    const removing = this.#unmake(directory);
+    this.#dropChild(record?.parent ?? null, key);
+    await this.#delete(removing, deleteTree);
+  }
+
+  /** All that can be read; a damaged one is for {@link strays} and whoever asks for it by name. */
+  async *walk(): AsyncGenerator<SnapshotInfo, void, void> {
+    for await (const { key, record } of this.records()) {
+      if (key !== '') yield { key, kind: record.kind, parent: record.parent };
+    }
+  }
+
+  /** The descriptions of all snapshots that can be read, first those that are being made (their key is ''). */
+  async *records(): AsyncGenerator<{ readonly key: string; readonly record: SnapshotRecord }, void, void> {
+    for (const name of await readdir(this.root)) {
+      if (!name.startsWith(MAKING)) continue;
+      const record = await readRecord(join(this.root, name)).catch(() => null);
+      if (record !== null) yield { key: '', record };
+    }
+    for (const name of await this.#names()) {
+      const record = await readRecord(join(this.root, name)).catch(damagedIsNull);
+      if (record !== null) yield { key: keyOf(name), record };
+    }
+  }
+
+  /** Directories that ought to be snapshots and cannot be read as such. */
+  async strays(): Promise<readonly { readonly path: string; readonly key: string }[]> {
+    const found: { readonly path: string; readonly key: string }[] = [];
+    for (const name of await this.#names()) {
+      const path = join(this.root, name);
+      const record = await readRecord(path).catch(damagedIsNull);
+      if (record === null && exists(path)) found.push({ path, key: keyOf(name) });
+    }
+    return found;
+  }
+
+  /** As {@link discard}, of one of {@link strays}; false when it is none. */
+  async dropStray(stray: Stray): Promise<boolean> {
+    const isStray = (await this.strays()).some(({ path, key }) => stray.path === path && stray.key === key);
+    if (isStray) await this.discard(stray.path);
+    return isStray;
+  }
+
+  /** Deletes a directory that ought to be a snapshot, with what the driver keeps for it outside. */
+  async discard(path: string): Promise<void> {
+    const removing = this.#removingPath();
+    if (await moved(path, removing)) await this.#delete(removing);
+  }
+
+  /** Deletes files of the driver's. They are an image's, and must not be taken for a snapshot, whatever is among them. */
+  async discardFiles(path: string): Promise<void> {
+    const removing = this.#removingPath();
+    await mkdir(removing, { mode: 0o700 });
+    await moved(path, join(removing, 'files'));
     await this.#delete(removing);
   }
 
-  async *walk(): AsyncGenerator<SnapshotInfo, void, void> {
-    for await (const entry of await opendir(this.root)) {
-      if (entry.name.startsWith('.') || this.#reserved.has(entry.name) || !entry.isDirectory()) continue;
-      const key = keyOf(entry.name);
-      const record = await this.find(key);
-      if (record !== null) yield { key, kind: record.kind, parent: record.parent };
+  /**
+   * Puts an active snapshot in the place of the committed one `name`, damaged or gone, as `record` describes it. Those that
+   * stand on it are noted as its children again.
+   */
+  async replace(key: string, name: string, record: SnapshotRecord): Promise<void> {
+    const own = this.pathOf(key);
+    await replaceRecordDurably(own, { ...record, kind: 'committed' });
+    for await (const { key: child, record: other } of this.records()) {
+      if (other.parent === name && child !== '') writeFileSync(join(own, CHILDREN, this.#nameOf(child)), '');
     }
+    // What was there is deleted when its place is taken: whoever is killed meanwhile leaves one of the two.
+    const removing = this.#removingPath();
+    const isThere = await moved(this.pathOf(name), removing);
+    this.#appear(record.parent, name, () => renameSync(own, this.pathOf(name)));
+    this.#dropChild(record.parent, key);
+    await syncDirectory(this.root);
+    if (isThere) await this.#delete(removing);
+  }
+
+  /** Of the directories that are or ought to be snapshots. */
+  async #names(): Promise<readonly string[]> {
+    const entries = await readdir(this.root, { withFileTypes: true });
+    return entries
+      .filter((entry) => !entry.name.startsWith('.') && !this.#reserved.has(entry.name) && entry.isDirectory())
+      .map(({ name }) => name);
   }
 
   /**
@@ -161,43 +243,40 @@ export class SnapshotDirectory {
    * NotFoundError when that parent is gone.
    */
   async adopt(key: string, parent: string, record: SnapshotRecord): Promise<void> {
-    await this.#appear(parent, key, async () => this.rewrite(key, record));
+    this.#appear(parent, key, () => replaceRecord(this.pathOf(key), record));
+    return Promise.resolve();
   }
 
   /** Notes a child with its parent while `step` makes it appear. NotFoundError when the parent is gone. */
-  async #appear(parent: string | null, child: string, step: () => Promise<void>): Promise<void> {
+  #appear(parent: string | null, child: string, step: () => void): void {
     if (parent === null) {
-      await step();
+      step();
       return;
     }
     const name = this.#nameOf(child);
     const note = join(this.pathOf(parent), CHILDREN, name);
-    this.#arriving.add(name);
     try {
-      await writeFile(note, '').catch((error: unknown) =>
-        errnoCodeOf(error) === 'ENOENT' ? notFound(parent) : raise(error),
-      );
-      await step();
+      writeNote(note, parent);
+      step();
     } catch (error) {
-      if (!(await exists(join(this.root, name)))) await rm(note, { force: true });
+      if (!exists(join(this.root, name))) unlinkIfThere(note);
       throw error;
-    } finally {
-      this.#arriving.delete(name);
     }
   }
 
-  async #dropChild(parent: string | null, child: string): Promise<void> {
-    if (parent !== null) await rm(join(this.pathOf(parent), CHILDREN, this.#nameOf(child)), { force: true });
+  #dropChild(parent: string | null, child: string): void {
+    if (parent !== null) unlinkIfThere(join(this.pathOf(parent), CHILDREN, this.#nameOf(child)));
   }
 
   /** Removing the `children` directory is the decision: a child that is being made at the same time then fails. */
   async #hasChildren(directory: string): Promise<boolean> {
     const children = join(directory, CHILDREN);
+    // A container's, and most others', is empty.
+    if (isRemoved(children)) return false;
     try {
       for (const name of await readdir(children)) {
         // A note without its child was left by a daemon killed in the middle of a commit.
-        const stale = !this.#arriving.has(name) && !(await exists(join(this.root, name)));
-        if (stale) await rm(join(children, name), { force: true });
+        if (!exists(join(this.root, name))) await rm(join(children, name), { force: true });
       }
       await rmdir(children);
     } catch (error) {
@@ -207,65 +286,84 @@ export class SnapshotDirectory {
     return false;
   }
 
-  async #delete(directory: string): Promise<void> {
-    await this.#parts.discard(directory);
-    await rm(directory, { recursive: true, force: true });
+  /** Makes it no snapshot any more; where its files are then. */
+  #unmake(directory: string): string {
+    const removing = this.#removingPath();
+    try {
+      renameSync(directory, removing);
+      return removing;
+    } catch (error) {
+      if (isDiskFull(error)) {
+        // A full Btrfs keeps some room back for deleting, but none for renaming. Half of its files must not pass for it.
+        dropRecord(directory);
+        return directory;
+      }
+      // It stays, and may have children.
+      mkdirSync(join(directory, CHILDREN), { recursive: true, mode: 0o710 });
+      throw error;
+    }
+  }
+
+  #removingPath(): string {
+    return join(this.root, `${REMOVING}${randomBytes(8).toString('hex')}`);
+  }
+
+  async #delete(directory: string, deleteTree: DeleteTree = deleteHere): Promise<void> {
+    await this.#parts.discard(directory, deleteTree);
+    await deleteHere(directory);
   }
 
   #nameOf(key: string): string {
-    const name = [...key].map((character, index) => spell(character, index)).join('');
-    return this.#reserved.has(name) ? `%${hex(name[0] ?? '')}${name.slice(1)}` : name;
+    return nameOf(key, this.#reserved);
   }
 }
 
-/** Keys become file names without `:`, `,` and `%`-free of what overlay's option parser would stumble over. */
-function spell(character: string, index: number): string {
-  if (character === ':') return '+';
-  if (/[A-Za-z0-9_-]/.test(character) || (character === '.' && index > 0)) return character;
-  return [...Buffer.from(character)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
+/** One that cannot be read must not keep all others from being found. */
+function damagedIsNull(error: unknown): null {
+  if (error instanceof DataLossError) return null;
+  throw error;
 }
 
-function hex(character: string): string {
-  return character.charCodeAt(0).toString(16).padStart(2, '0');
-}
-
-function keyOf(name: string): string {
-  return decodeURIComponent(name.replaceAll('+', ':'));
-}
-
-async function writeRecord(
-  directory: string,
-  record: SnapshotRecord,
-  options: { readonly sync: boolean },
-): Promise<void> {
-  const temporary = join(directory, `${RECORD}.new`);
-  const file = await open(temporary, 'w', 0o600);
+/** False when something is in it. */
+function isRemoved(directory: string): boolean {
   try {
-    await file.writeFile(JSON.stringify(record));
-    if (options.sync) await file.sync();
-  } finally {
-    await file.close();
+    rmdirSync(directory);
+  } catch (error) {
+    if (isOccupied(error)) return false;
+    if (errnoCodeOf(error) !== 'ENOENT') throw error;
   }
-  await rename(temporary, join(directory, RECORD));
+  return true;
 }
 
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
+function writeNote(path: string, parent: string): void {
   try {
-    await directory.sync();
-  } finally {
-    await directory.close();
+    writeFileSync(path, '');
+  } catch (error) {
+    throw errnoCodeOf(error) === 'ENOENT' ? missing(parent) : diskFault('open', path, error);
   }
 }
 
-async function exists(path: string): Promise<boolean> {
+function unlinkIfThere(path: string): void {
   try {
-    await stat(path);
+    unlinkSync(path);
+  } catch (error) {
+    if (errnoCodeOf(error) !== 'ENOENT') throw error;
+  }
+}
+
+/** False when there was nothing to move. */
+async function moved(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
     return true;
   } catch (error) {
     if (errnoCodeOf(error) === 'ENOENT') return false;
     throw error;
   }
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 function isOccupied(error: unknown): boolean {
@@ -278,14 +376,14 @@ function fault(error: unknown, key: string, path: string): unknown {
   return isDiskFull(error) ? new UnavailableError(pathErrorText('write', path, error), { cause: error }) : error;
 }
 
-function raise(error: unknown): never {
-  throw error;
-}
-
 function conflict(key: string): ConflictError {
   return new ConflictError(`snapshot ${key}: already exists`);
 }
 
 function notFound(key: string): never {
-  throw new NotFoundError(`snapshot ${key} does not exist: not found`);
+  throw missing(key);
+}
+
+function missing(key: string): NotFoundError {
+  return new NotFoundError(`snapshot ${key} does not exist: not found`);
 }

@@ -3,24 +3,26 @@
  * there when its row is; a snapshot without one is a leftover that the next unpack or {@link LayerStore.sweep} removes.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { ConflictError, DataLossError, InternalError, NotFoundError } from '../../../base/errors.ts';
+import { ConflictError, DataLossError, EngineError, InternalError, NotFoundError } from '../../../base/errors.ts';
 import { KeyedLock } from '../../../base/keyed-lock.ts';
 import type { Logger } from '../../../base/logger.ts';
 import { Undo } from '../../../base/undo.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
-import { chainIdsOf, digestOf, type ChainId, type DiffId } from '../../oci/digest.ts';
+import type { Mount } from '../../oci/mount.ts';
+import { chainIdOn, type ChainId, type DiffId } from '../../oci/digest.ts';
 import type { LayerRow, LayerTable } from '../../state/layers.ts';
-import type { BareLayerDriver, StorageDriver } from '../driver.ts';
+import { isBare, isDescribable, type BareLayerDriver, type StorageDriver } from '../driver.ts';
 import type { LayerStore, UnpackedLayer, UnpackRequest } from '../layers.ts';
+import { isMendable } from '../mending.ts';
+import { MountedTrees } from '../mounted-trees.ts';
 import { Arrivals } from './arrivals.ts';
 import type { UnpackJob, UnpackResult } from './job.ts';
-import { processingError } from './layer-fault.ts';
+import { layerFault, processingError } from './layer-fault.ts';
+import { SharedSync } from './shared-sync.ts';
 import type { LayerWorkers } from './workers.ts';
 
 /** Active snapshots of layers being unpacked. */
-const EXTRACT_PREFIX = 'extract-';
+export const EXTRACT_PREFIX = 'extract-';
 
 /** Options of {@link DriverLayerStore}. */
 export interface LayerStoreOptions {
@@ -28,27 +30,41 @@ export interface LayerStoreOptions {
   readonly layers: LayerTable;
   readonly workers: LayerWorkers;
   readonly kernel: Kernel;
-  /** Where a layer's parents are mounted for the rare layer that needs them; made when missing. */
+  /** Where trees are mounted that must be; made when missing. */
   readonly mountRoot: string;
   readonly logger: Logger;
 }
 
 export class DriverLayerStore implements LayerStore {
+  /** How trees of the driver's are reached. */
+  readonly trees: MountedTrees;
   readonly #driver: StorageDriver;
   readonly #layers: LayerTable;
   readonly #options: LayerStoreOptions;
+  /** Tells this engine's keys from those of an earlier one. */
+  readonly #own = randomBytes(4).toString('hex');
   readonly #lock = new KeyedLock<ChainId>();
   readonly #arrivals = new Arrivals();
+  readonly #sync: SharedSync;
+  /** Keys of trees being written, and of layers whose rows come next. */
+  readonly #writing = new Set<string>();
 
   constructor(options: LayerStoreOptions) {
     this.#driver = options.driver;
     this.#layers = options.layers;
     this.#options = options;
+    const { driver, kernel, mountRoot } = options;
+    this.trees = new MountedTrees({ driver, mounts: kernel.mounts, mountRoot });
+    this.#sync = new SharedSync(async (path) => options.kernel.mounts.syncFilesystem(path));
   }
 
   async stat(chainId: ChainId): Promise<UnpackedLayer | null> {
     const row = this.#layers.get(chainId);
     return row === null ? null : unpacked(row);
+  }
+
+  async describe(chainId: ChainId): Promise<Readonly<Record<string, string>>> {
+    return isDescribable(this.#driver) ? this.#driver.describe(chainId, null) : {};
   }
 
   announce(chainIds: readonly ChainId[]): Disposable {
@@ -58,14 +74,40 @@ export class DriverLayerStore implements LayerStore {
   async unpack(request: UnpackRequest): Promise<UnpackedLayer> {
     request.signal?.throwIfAborted();
     if (request.diffId === null) return this.#unpackNew(request, null);
-    const chainId = chainIdOf(request.parent, request.diffId);
+    const chainId = chainIdOn(request.parent, request.diffId);
     const existing = this.#layers.get(chainId);
-    if (existing !== null) return unpacked(existing);
+    if (existing !== null && request.again !== true) return unpacked(existing);
     using _ = this.#arrivals.expect([chainId]);
     return await this.#inTurn(chainId, request.signal, async () => {
       const meanwhile = this.#layers.get(chainId);
-      return meanwhile === null ? this.#unpackNew(request, request.diffId) : unpacked(meanwhile);
+      const isWanted = meanwhile === null || request.again === true;
+      return isWanted ? this.#unpackNew(request, request.diffId) : unpacked(meanwhile);
     });
+  }
+
+  /**
+   * Settles when all that was written so far below the driver's root is on the disk; `path` is somewhere there, or, if
+   * `isMounted`, in a file system of its own.
+   */
+  async writeOut(path: string, isMounted = false): Promise<void> {
+    try {
+      await this.#syncOf(path, isMounted);
+    } catch (error) {
+      throw layerFault('sync', '', error);
+    }
+  }
+
+  /** Makes a layer of an active snapshot on `parent` that somebody else has written; the snapshot is used up. */
+  async admit(
+    key: string,
+    {
+      parent,
+      diffId,
+      sizeBytes,
+    }: { readonly parent: ChainId | null; readonly diffId: DiffId; readonly sizeBytes: number },
+  ): Promise<UnpackedLayer> {
+    const row: LayerRow = { chainId: chainIdOn(parent, diffId), parent, diffId, sizeBytes };
+    return Undo.guard((undo) => this.#lock.hold(row.chainId, async () => this.#commit(key, row, undo)));
   }
 
   async remove(chainId: ChainId): Promise<void> {
@@ -78,13 +120,15 @@ export class DriverLayerStore implements LayerStore {
       try {
         await this.#driver.remove(chainId);
       } catch (error) {
-        this.#layers.insert(row);
+        // What has gone, and only could not be deleted (a full disk), must not be taken for a layer.
+        if ((await this.#driver.stat(chainId)) !== null) this.#layers.insert(row);
         throw error;
       }
     });
   }
 
   async sweep(): Promise<void> {
+    await this.trees.sweep();
     const leftovers: string[] = [];
     for await (const { key, kind } of this.#driver.walk()) {
       const isOrphan = kind === 'committed' && this.#layers.get(key as ChainId) === null;
@@ -116,22 +160,43 @@ export class DriverLayerStore implements LayerStore {
     return Promise.race([turn, impatience]);
   }
 
-  async #unpackNew(request: UnpackRequest, diffId: DiffId | null): Promise<UnpackedLayer> {
-    const key = `${EXTRACT_PREFIX}${randomBytes(8).toString('hex')}`;
-    return Undo.guard(async (undo) => {
-      undo.defer(async () => this.#driver.remove(key));
+  /** A key for a snapshot of somebody's work here. What an earlier engine left of these is swept. */
+  newKey(): string {
+    return `${EXTRACT_PREFIX}${this.#own}-${randomBytes(8).toString('hex')}`;
+  }
+
+  /** True while a tree is or may be written under this key: none for a check to take away. */
+  isWriting(key: string): boolean {
+    return this.#writing.has(key) || key.startsWith(`${EXTRACT_PREFIX}${this.#own}-`);
+  }
+
+  /** Writes a layer into a new active snapshot and checks it; what becomes of that is the caller's. Errors as unpack's. */
+  async write(key: string, request: UnpackRequest): Promise<UnpackResult> {
+    const { diffId } = request;
+    this.#writing.add(key);
+    try {
       const bare = isBare(this.#driver) ? this.#driver : null;
       const result = bare === null ? await this.#writeTree(key, request) : await this.#writeBare(bare, key, request);
       for (const warning of result.warnings) this.#options.logger.warn(warning, { blob: request.blobPath });
-      if (diffId !== null && result.diffId !== diffId) {
-        throw new DataLossError(`invalid diffID for layer: expected "${diffId}", got "${result.diffId}"`);
-      }
+      if (diffId === null || result.diffId === diffId) return result;
+      throw new DataLossError(`invalid diffID for layer: expected "${diffId}", got "${result.diffId}"`);
+    } finally {
+      this.#writing.delete(key);
+    }
+  }
+
+  async #unpackNew(request: UnpackRequest, diffId: DiffId | null): Promise<UnpackedLayer> {
+    const key = this.newKey();
+    return Undo.guard(async (undo) => {
+      undo.defer(async () => this.#driver.remove(key));
+      const result = await this.write(key, request);
       const row: LayerRow = {
-        chainId: chainIdOf(request.parent, result.diffId as DiffId),
+        chainId: chainIdOn(request.parent, result.diffId as DiffId),
         parent: request.parent,
         diffId: result.diffId as DiffId,
         sizeBytes: result.sizeBytes,
       };
+      if (request.again === true && (await this.#isThere(row.chainId))) return this.#replace(key, row);
       if (diffId !== null) return this.#commit(key, row, undo);
       // An import learns its name only now: somebody may have come first with the same bytes.
       return this.#lock.hold(row.chainId, async () => this.#commit(key, row, undo));
@@ -146,26 +211,46 @@ export class DriverLayerStore implements LayerStore {
     }
     // Left by a daemon killed between the driver's commit and the row.
     await this.#driver.remove(row.chainId);
-    await this.#driver.commit(key, row.chainId);
-    undo.defer(async () => this.#driver.remove(row.chainId));
-    this.#layers.insert(row);
+    this.#writing.add(row.chainId);
+    try {
+      await this.#driver.commit(key, row.chainId);
+      undo.defer(async () => this.#driver.remove(row.chainId));
+      // Once for its files, its description and its name.
+      await this.#makeDurable(this.#driver.root);
+      this.#layers.insert(row);
+    } finally {
+      this.#writing.delete(row.chainId);
+    }
     this.#arrivals.wake(row.chainId);
     return unpacked(row);
   }
 
+  /** What children and containers stand on gets another tree under them. */
+  async #replace(key: string, row: LayerRow): Promise<UnpackedLayer> {
+    if (!isMendable(this.#driver)) throw new InternalError(`storage driver ${this.#driver.name} replaces no layers`);
+    await this.#driver.replace(key, row.chainId);
+    // Where only its row was lost.
+    this.#layers.insert(row);
+    return unpacked(row);
+  }
+
+  async #isThere(chainId: ChainId): Promise<boolean> {
+    return this.#layers.get(chainId) !== null || (await this.#driver.stat(chainId)) !== null;
+  }
+
   /** overlay2: the layer alone is written at once; its parent is needed when it is complete. */
   async #writeBare(driver: BareLayerDriver, key: string, request: UnpackRequest): Promise<UnpackResult> {
-    await driver.prepare(key, null);
+    const options = { sizeBytes: request.sizeBytes ?? null };
+    await driver.prepare(key, null, options);
     const { path, whiteouts } = await driver.layerRoot(key);
-    const result = await this.#run(
-      { kind: 'unpack', blobPath: request.blobPath, root: path, form: whiteouts },
-      request,
-    );
+    const job: UnpackJob = { kind: 'unpack', blobPath: request.blobPath, root: path, form: whiteouts };
+    const result = await this.#run(job, request);
     await this.#parentIsThere(request);
     if (result === 'needs-parents') {
       await driver.remove(key);
-      await driver.prepare(key, request.parent);
-      return this.#writeMounted(key, request);
+      const written = await this.#writeInto(key, await driver.prepare(key, request.parent, options), request);
+      const { sizeBytes } = await driver.usage(key);
+      return { ...written, sizeBytes };
     }
     if (request.parent !== null) await driver.adopt(key, request.parent);
     return result;
@@ -174,38 +259,30 @@ export class DriverLayerStore implements LayerStore {
   /** Drivers whose snapshots are whole trees: the parent comes first. */
   async #writeTree(key: string, request: UnpackRequest): Promise<UnpackResult> {
     await this.#parentIsThere(request);
-    const [mount] = await this.#driver.prepare(key, request.parent);
-    if (mount?.type !== 'bind') return this.#writeMounted(key, request);
-    return settled(
-      await this.#run({ kind: 'unpack', blobPath: request.blobPath, root: mount.source, form: 'tree' }, request),
-    );
+    const mounts = await this.#driver.prepare(key, request.parent, { sizeBytes: request.sizeBytes ?? null });
+    return this.#writeInto(key, mounts, request);
   }
 
-  /** Mounts the snapshot with its parents and writes into that. */
-  async #writeMounted(key: string, request: UnpackRequest): Promise<UnpackResult> {
-    const { kernel, mountRoot } = this.#options;
-    const target = join(mountRoot, key);
+  /** Writes into a snapshot's whole tree, mounted where it has to be. */
+  async #writeInto(key: string, mounts: readonly Mount[], request: UnpackRequest): Promise<UnpackResult> {
     return Undo.guard(async (undo) => {
-      await mkdir(target, { recursive: true, mode: 0o700 });
-      undo.defer(async () => rmdir(target));
-      for (const mount of await this.#driver.mounts(key)) {
-        kernel.mounts.mount(mount, target);
-        undo.defer(() => kernel.mounts.unmount(target));
-      }
-      const job: UnpackJob = { kind: 'unpack', blobPath: request.blobPath, root: target, form: 'tree' };
-      const result = settled(await this.#run(job, request));
+      const { root, isMounted } = await this.trees.hold(key, undo, { access: 'write', mounts });
+      const job: UnpackJob = { kind: 'unpack', blobPath: request.blobPath, root, form: 'tree' };
+      const result = settled(await this.#run(job, request, isMounted));
       const [failure] = await undo.rollBack();
       if (failure !== undefined) throw failure as Error;
-      const { sizeBytes } = await this.#driver.usage(key);
-      return { ...result, sizeBytes };
+      return result;
     });
   }
 
-  async #run(job: UnpackJob, request: UnpackRequest): Promise<UnpackResult | 'needs-parents'> {
+  /** `isMounted`: the job's root is a file system of its own. */
+  async #run(job: UnpackJob, request: UnpackRequest, isMounted = false): Promise<UnpackResult | 'needs-parents'> {
     const outcome = await this.#options.workers.run(job, { onProgress: request.onProgress, signal: request.signal });
     switch (outcome.kind) {
       case 'done':
-        return outcome.result ?? raise('layer worker gave no result');
+        // What lies on the driver's own is written out when it is committed.
+        if (isMounted) await this.#makeDurable(job.root, isMounted);
+        return outcome.result;
       case 'needs-parents':
         return 'needs-parents';
       case 'failed':
@@ -213,6 +290,20 @@ export class DriverLayerStore implements LayerStore {
       case 'cancelled':
         return raise('layer worker stopped unasked');
     }
+  }
+
+  /** A layer is durable when it is committed; syncing its thousands of files one by one would take ten times as long. */
+  async #makeDurable(root: string, isMounted = false): Promise<void> {
+    try {
+      await this.#syncOf(root, isMounted);
+    } catch (error) {
+      const fault = layerFault('sync', '', error);
+      throw fault instanceof EngineError ? processingError(fault.kind, fault.message) : fault;
+    }
+  }
+
+  async #syncOf(path: string, isMounted: boolean): Promise<void> {
+    await (isMounted ? this.#options.kernel.mounts.syncFilesystem(path) : this.#sync.done(path));
   }
 
   /** Waits while the parent is on its way. */
@@ -224,20 +315,8 @@ export class DriverLayerStore implements LayerStore {
   }
 }
 
-function isBare(driver: StorageDriver): driver is BareLayerDriver {
-  return 'layerRoot' in driver;
-}
-
 function unpacked({ chainId, diffId, sizeBytes }: LayerRow): UnpackedLayer {
   return { chainId, diffId, sizeBytes };
-}
-
-/** Of one layer on top of a chain that has an id already. */
-function chainIdOf(parent: ChainId | null, diffId: DiffId): ChainId {
-  const [lowest] = chainIdsOf([diffId]);
-  return parent === null
-    ? (lowest ?? (diffId as string as ChainId))
-    : (digestOf(`${parent} ${diffId}`) as string as ChainId);
 }
 
 /** A tree form never asks for parents: they are in the tree. */

@@ -7,7 +7,7 @@ import {
   UnavailableError,
   type ErrorKind,
 } from '../../../base/errors.ts';
-import { readable, type ByteString } from './tar-entry.ts';
+import { readable, type ByteString } from './tar/entry.ts';
 
 /** What an archive alone can be guilty of: its names and their order. */
 const ARCHIVE_FAULTS = new Set([
@@ -46,5 +46,17 @@ export function processingError(kind: ErrorKind, report: string): EngineError {
       return new UnavailableError(message);
     default:
       return new InternalError(message);
+  }
+}
+
+/** What a worker reported that reads a tree. */
+export function packingError(kind: ErrorKind, report: string): EngineError {
+  switch (kind) {
+    case 'invalid-argument':
+      return new InvalidArgumentError(report);
+    case 'unavailable':
+      return new UnavailableError(report);
+    default:
+      return new InternalError(report);
   }
 }

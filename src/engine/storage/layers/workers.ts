@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../base/clock.ts';
 import { InternalError, messageOf, UnavailableError } from '../../../base/errors.ts';
-import type { LayerJob, Outcome, WorkerMessage } from './job.ts';
+import type { JobResults, LayerJob, Outcome, WorkerMessage } from './job.ts';
 
 /** Two layers at once use two cores; more only take memory and disk queue from containers. */
 const DEFAULT_SIZE = 2;
@@ -22,12 +22,15 @@ export interface LayerWorkersOptions {
 /** What goes with a job. */
 export interface JobOptions {
   readonly onProgress?: ((readBytes: number) => void) | undefined;
+  /** Takes what a stream job makes. */
+  readonly onChunk?: ((chunk: Uint8Array) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 interface Queued {
   readonly job: LayerJob;
   readonly onProgress: (readBytes: number) => void;
+  readonly onChunk: (chunk: Uint8Array) => void;
   readonly cancelled: SharedArrayBuffer;
   readonly settle: (outcome: Outcome) => void;
   readonly fail: (error: Error) => void;
@@ -48,7 +51,7 @@ export class LayerWorkers implements AsyncDisposable {
    * Runs a job and settles when it has ended: an abort asks it to stop, and the promise rejects with the signal's
    * reason only when the worker has let go of the files, even if it was done by then.
    */
-  async run(job: LayerJob, options: JobOptions = {}): Promise<Outcome> {
+  async run<Job extends LayerJob>(job: Job, options: JobOptions = {}): Promise<Outcome<JobResults[Job['kind']]>> {
     const { signal } = options;
     signal?.throwIfAborted();
     if (this.#closed) throw new InternalError('layer workers are closed');
@@ -57,6 +60,7 @@ export class LayerWorkers implements AsyncDisposable {
     const queued: Queued = {
       job,
       onProgress: options.onProgress ?? (() => {}),
+      onChunk: options.onChunk ?? (() => {}),
       cancelled,
       settle: resolve,
       fail: reject,
@@ -68,7 +72,8 @@ export class LayerWorkers implements AsyncDisposable {
     try {
       const outcome = await promise;
       signal?.throwIfAborted();
-      return outcome;
+      // A worker's result is that of its job.
+      return outcome as Outcome<JobResults[Job['kind']]>;
     } finally {
       signal?.removeEventListener('abort', onAbort);
     }
@@ -76,13 +81,12 @@ export class LayerWorkers implements AsyncDisposable {
 
   /** Copies everything below a directory into an empty one. Throws UnavailableError when the disk is full. */
   async copyTree(from: string, to: string): Promise<void> {
-    const outcome = await this.run({ kind: 'copy', from, to });
-    if (outcome.kind === 'failed') {
-      throw outcome.error === 'unavailable'
-        ? new UnavailableError(outcome.message)
-        : new InternalError(outcome.message);
-    }
-    if (outcome.kind !== 'done') throw new InternalError(`copying ${from} ended early: ${outcome.kind}`);
+    assertDone(await this.run({ kind: 'copy', from, to }), `copying ${from}`);
+  }
+
+  /** Deletes a directory with everything below it; idempotent. */
+  async deleteTree(root: string): Promise<void> {
+    assertDone(await this.run({ kind: 'delete', root }), `deleting ${root}`);
   }
 
   /** How many threads there are now. */
@@ -129,6 +133,13 @@ export class LayerWorkers implements AsyncDisposable {
   }
 }
 
+function assertDone(outcome: Outcome, what: string): void {
+  if (outcome.kind === 'failed') {
+    throw outcome.error === 'unavailable' ? new UnavailableError(outcome.message) : new InternalError(outcome.message);
+  }
+  if (outcome.kind !== 'done') throw new InternalError(`${what} ended early: ${outcome.kind}`);
+}
+
 /** One worker and the job it is at. */
 class Thread {
   readonly #options: LayerWorkersOptions;
@@ -145,6 +156,8 @@ class Thread {
     this.#worker = new Worker(options.url, {
       name: 'layer',
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+      // Descriptors that calls of the kernel room open are closed by node:fs: no warnings of that.
+      trackUnmanagedFds: false,
     });
     this.#worker.on('message', (message: WorkerMessage) => this.#onMessage(message));
     this.#worker.on('error', (error) => this.#onEnd(messageOf(error)));
@@ -175,6 +188,10 @@ class Thread {
     if (present === null || message.id !== this.#jobs) return;
     if ('readBytes' in message) {
       present.onProgress(message.readBytes);
+      return;
+    }
+    if ('chunk' in message) {
+      present.onChunk(message.chunk);
       return;
     }
     this.#present = null;

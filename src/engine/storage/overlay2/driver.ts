@@ -2,28 +2,35 @@
  * Snapshots on overlayfs.
  *
  * ```
- * <root>/l/<8 letters>/        a snapshot's own files, in overlay's form; short, since mount(2) takes one page of options
- * <root>/<snapshot>/diff       symlink to it
- * <root>/<snapshot>/work       overlay's work directory, while the snapshot is active
+ * <root>/l/…                   the snapshots' own files, in overlay's form (own-files.ts)
+ * <root>/<snapshot>/diff       symlink to those of this one
+ * <root>/<snapshot>/work       overlay's work directory, while the snapshot is active and has no limit
  * ```
  *
  * A whiteout is a character device 0:0; an opaque directory has the xattr `trusted.overlay.opaque=y`
  * (Documentation/filesystems/overlayfs.rst).
  */
-import { randomBytes } from 'node:crypto';
-import { mkdir, readlink, rm, symlink } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { errnoCodeOf, InvalidArgumentError } from '../../../base/errors.ts';
+import { InvalidArgumentError } from '../../../base/errors.ts';
 import type { Mount } from '../../oci/mount.ts';
-import type { BareLayerDriver, DescribableDriver, SnapshotInfo, SnapshotUsage } from '../driver.ts';
-import { SnapshotDirectory, type SnapshotRecord } from '../snapshot-directory.ts';
+import type {
+  BareLayerDriver,
+  DescribableDriver,
+  LimitingDriver,
+  SnapshotInfo,
+  SnapshotOptions,
+  SnapshotUsage,
+} from '../driver.ts';
+import type { MendableDriver, Stray } from '../mending.ts';
+import { NoQuotas } from '../quota/none.ts';
+import type { DirectoryQuotas } from '../quota/types.ts';
+import { deleteHere, SnapshotDirectory, type DeleteTree, type SnapshotRecord } from '../snapshot-directory.ts';
 import { measureTree } from '../tree-usage.ts';
+import { parseOverlay2Options, type Overlay2Settings } from './options.ts';
+import { isLimited, lettersOf, LINKS_DIRECTORY, newLink, OwnFiles } from './own-files.ts';
 import type { OverlaySupport } from './probe.ts';
 
-/** Holds the snapshots' own files. */
-export const LINKS_DIRECTORY = 'l';
-const LINK_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-const LINK_LENGTH = 8;
 /** Docker's limit of directories below a snapshot; the kernel itself stops at 500. */
 const MAX_DEPTH = 128;
 
@@ -35,27 +42,55 @@ export interface Overlay2Options {
   readonly support: OverlaySupport;
   /** `--storage-opt` words, `key=value`. */
   readonly storageOptions?: readonly string[];
+  /** What can bound a container here; nothing unless given. */
+  readonly quotas?: DirectoryQuotas;
+  /** Deletes a layer's files off the main thread; on it unless given. */
+  readonly deleteTree?: DeleteTree;
 }
 
-export class Overlay2Driver implements BareLayerDriver, DescribableDriver {
+export class Overlay2Driver implements BareLayerDriver, DescribableDriver, LimitingDriver, MendableDriver {
   readonly name = 'overlay2';
   readonly #snapshots: SnapshotDirectory;
+  readonly #files: OwnFiles;
   readonly #support: OverlaySupport;
+  readonly #settings: Overlay2Settings;
+  readonly #quotas: DirectoryQuotas;
+  /** Of snapshots that were asked for it: an inspect must not read a file a layer, each time. */
+  readonly #described = new Map<string, { readonly lower: string; readonly work: string }>();
 
-  private constructor(options: Overlay2Options) {
+  private constructor(options: Overlay2Options, settings: Overlay2Settings) {
     this.#support = options.support;
-    this.#snapshots = new SnapshotDirectory(options.root, { discard: async (at) => this.#discard(at) }, [
-      LINKS_DIRECTORY,
-    ]);
+    this.#settings = settings;
+    this.#quotas = options.quotas ?? new NoQuotas('no quotas were looked for');
+    this.#files = new OwnFiles(options.root, this.#quotas);
+    this.#snapshots = new SnapshotDirectory(
+      options.root,
+      {
+        discard: async (at, deleteTree) => this.#discard(at, deleteTree),
+        deleteLayer: options.deleteTree ?? deleteHere,
+      },
+      [LINKS_DIRECTORY],
+    );
   }
 
   /** Opens the driver's directory and takes away what a killed daemon left unfinished. */
   static async open(options: Overlay2Options): Promise<Overlay2Driver> {
-    refuseOptions(options.storageOptions ?? []);
-    const driver = new Overlay2Driver(options);
-    await mkdir(join(options.root, LINKS_DIRECTORY), { recursive: true, mode: 0o710 });
+    const settings = parseOverlay2Options(options.storageOptions ?? []);
+    const driver = new Overlay2Driver(options, settings);
+    const { obstacle } = driver.#quotas;
+    if (settings.sizeBytes > 0 && obstacle !== null) {
+      throw new InvalidArgumentError(
+        `Storage option overlay2.size not supported. Filesystem does not support Project Quota: ${obstacle}`,
+      );
+    }
+    await mkdir(driver.#files.directory, { recursive: true, mode: 0o710 });
     await driver.#snapshots.open();
+    await driver.#dropStrayFiles();
     return driver;
+  }
+
+  get root(): string {
+    return this.#snapshots.root;
   }
 
   status(): readonly (readonly [string, string])[] {
@@ -64,18 +99,15 @@ export class Overlay2Driver implements BareLayerDriver, DescribableDriver {
       ['Supports d_type', 'true'],
       ['Using metacopy', 'false'],
       ['Native Overlay Diff', 'true'],
-      ['userxattr', 'false'],
+      ['userxattr', String(this.#support.mountOptions.includes('userxattr'))],
     ];
   }
 
-  async prepare(key: string, parent: string | null): Promise<readonly Mount[]> {
-    const record: SnapshotRecord = { kind: 'active', parent, link: newLink(), lower: await this.#lowerOf(parent) };
-    await this.#snapshots.create(key, record, async (directory) => {
-      // In this order: should the letters be taken, the undo must not find the other snapshot's files behind `diff`.
-      await mkdir(this.#linkPath(record.link), { mode: 0o755 });
-      await symlink(join('..', LINKS_DIRECTORY, record.link), join(directory, 'diff'));
-      await mkdir(join(directory, 'work'), { mode: 0o700 });
-    });
+  async prepare(key: string, parent: string | null, options?: SnapshotOptions): Promise<readonly Mount[]> {
+    const sizeBytes = this.#limitOf(options);
+    const link = newLink({ limited: sizeBytes > 0 });
+    const record: SnapshotRecord = { kind: 'active', parent, link, lower: await this.#lowerOf(parent) };
+    await this.#snapshots.create(key, record, async (directory) => this.#files.make(link, directory, sizeBytes));
     return this.#mountsOf(key, record);
   }
 
@@ -91,20 +123,32 @@ export class Overlay2Driver implements BareLayerDriver, DescribableDriver {
 
   async layerRoot(key: string): Promise<{ readonly path: string; readonly whiteouts: 'overlay' }> {
     const record = await this.#snapshots.get(key);
-    return { path: this.#linkPath(record.link), whiteouts: 'overlay' };
+    return { path: this.#files.pathOf(record.link), whiteouts: 'overlay' };
+  }
+
+  async parentRoots(key: string): Promise<readonly string[]> {
+    const { lower } = await this.#snapshots.get(key);
+    return lower.map((link) => this.#files.pathOf(link));
   }
 
   async adopt(key: string, parent: string): Promise<void> {
+    this.#described.delete(key);
     const record = await this.#snapshots.get(key);
     await this.#snapshots.adopt(key, parent, { ...record, parent, lower: await this.#lowerOf(parent) });
   }
 
+  async isLimited(key: string): Promise<boolean> {
+    return isLimited((await this.#snapshots.get(key)).link);
+  }
+
   async commit(key: string, name: string): Promise<void> {
+    this.#described.delete(key);
     await this.#snapshots.commit(key, name);
-    await rm(join(this.#snapshots.pathOf(name), 'work'), { recursive: true, force: true });
+    await this.#dropWork(name);
   }
 
   async remove(key: string): Promise<void> {
+    this.#described.delete(key);
     await this.#snapshots.remove(key);
   }
 
@@ -113,9 +157,59 @@ export class Overlay2Driver implements BareLayerDriver, DescribableDriver {
     return record === null ? null : { key, kind: record.kind, parent: record.parent };
   }
 
-  async usage(key: string): Promise<SnapshotUsage> {
+  async usage(key: string, except: readonly string[] = []): Promise<SnapshotUsage> {
     const { link } = await this.#snapshots.get(key);
-    return link === '' ? { sizeBytes: 0, inodes: 0 } : measureTree(this.#linkPath(link));
+    return link === '' ? { sizeBytes: 0, inodes: 0 } : measureTree(this.#files.pathOf(link), except);
+  }
+
+  async examine(key: string): Promise<string | null> {
+    const record = await this.#snapshots.examine(key);
+    if (typeof record === 'string') return record;
+    const leadsTo = this.#files.linkOf(this.#snapshots.pathOf(key));
+    if (leadsTo !== record.link) return 'the link to its files is missing';
+    if (!(await isDirectory(this.#files.pathOf(record.link)))) return 'its files are missing';
+    const parent = record.parent === null ? null : await this.#snapshots.find(record.parent).catch(() => null);
+    // What is wrong with the parent is told of the parent.
+    const expected = parent === null ? record.lower : [parent.link, ...parent.lower];
+    return expected.join() === record.lower.join() ? null : 'it does not know the files of its parents';
+  }
+
+  /**
+   * Children know their parents' files by the letters of the link, written into each of them: the new files take the
+   * letters over.
+   */
+  async replace(key: string, name: string): Promise<void> {
+    const fresh = await this.#snapshots.get(key);
+    const link = (await this.#lettersKnown(name)) ?? fresh.link;
+    const [own, place] = [this.#snapshots.pathOf(key), this.#snapshots.pathOf(name)];
+    const old = this.#files.linkOf(place);
+    await this.#files.unlink(place);
+    if (old !== null && old !== fresh.link) await this.#discardFiles(lettersOf(old));
+    if (link !== fresh.link) {
+      await this.#discardFiles(lettersOf(link));
+      await this.#files.move(fresh.link, link, own);
+    }
+    await this.#snapshots.replace(key, name, { ...fresh, link });
+    await rm(join(place, 'work'), { recursive: true, force: true });
+  }
+
+  async strays(): Promise<readonly Stray[]> {
+    // Files first: one that is made after this look is not taken for one without a snapshot.
+    const entries = await readdir(this.#files.directory);
+    const known = new Set<string>();
+    for await (const { record } of this.#snapshots.records())
+      for (const one of [record.link, ...record.lower]) known.add(lettersOf(one));
+    const files = entries
+      .filter((entry) => !known.has(entry))
+      .map((entry) => ({ path: this.#files.pathOf(entry), key: null }));
+    return [...(await this.#snapshots.strays()), ...files];
+  }
+
+  async dropStray({ path, key }: Stray): Promise<boolean> {
+    if (!(await this.strays()).some((stray) => stray.path === path && stray.key === key)) return false;
+    if (key === null) await this.#discardFiles(basename(path));
+    else await this.#snapshots.discard(path);
+    return true;
   }
 
   walk(): AsyncIterable<SnapshotInfo> {
@@ -124,27 +218,35 @@ export class Overlay2Driver implements BareLayerDriver, DescribableDriver {
 
   async describe(key: string, mountPoint: string | null): Promise<Readonly<Record<string, string>>> {
     const own = this.#snapshots.pathOf(key);
-    const lower: string[] = [];
-    for (let parent = (await this.#snapshots.get(key)).parent; parent !== null;) {
-      lower.push(join(this.#snapshots.pathOf(parent), 'diff'));
-      parent = (await this.#snapshots.get(parent)).parent;
-    }
+    let known = this.#described.get(key);
+    if (known === undefined) this.#described.set(key, (known = await this.#directoriesOf(key)));
     return {
-      ...(lower.length > 0 && { LowerDir: lower.join(':') }),
+      ...(known.lower !== '' && { LowerDir: known.lower }),
       MergedDir: mountPoint ?? join(own, 'merged'),
       UpperDir: join(own, 'diff'),
-      WorkDir: join(own, 'work'),
+      WorkDir: known.work,
     };
   }
 
+  /** The parents' trees, nearest first, as `LowerDir` shows them, and the work directory. */
+  async #directoriesOf(key: string): Promise<{ readonly lower: string; readonly work: string }> {
+    const record = await this.#snapshots.get(key);
+    const paths: string[] = [];
+    for (let { parent } = record; parent !== null;) {
+      paths.push(join(this.#snapshots.pathOf(parent), 'diff'));
+      ({ parent } = await this.#snapshots.get(parent));
+    }
+    return { lower: paths.join(':'), work: this.#files.workOf(record.link, this.#snapshots.pathOf(key)) };
+  }
+
   #mountsOf(key: string, record: SnapshotRecord): readonly Mount[] {
-    const lower = record.lower.map((link) => this.#linkPath(link));
+    const lower = record.lower.map((link) => this.#files.pathOf(link));
     const [only] = lower;
     const writable = record.kind === 'active';
     // overlayfs wants something below: where there is nothing, the snapshot's own directory is the whole tree.
-    if (writable && lower.length === 0) return [bind(this.#linkPath(record.link), 'rw')];
+    if (writable && lower.length === 0) return [bind(this.#files.pathOf(record.link), 'rw')];
     if (!writable) {
-      const own = record.link === '' ? [] : [this.#linkPath(record.link)];
+      const own = record.link === '' ? [] : [this.#files.pathOf(record.link)];
       const all = [...own, ...lower];
       if (all.length === 1) return [bind(own[0] ?? only ?? '', 'ro')];
       return [
@@ -158,8 +260,8 @@ export class Overlay2Driver implements BareLayerDriver, DescribableDriver {
     const options = [
       ...this.#support.mountOptions,
       `lowerdir=${lower.join(':')}`,
-      `upperdir=${this.#linkPath(record.link)}`,
-      `workdir=${join(this.#snapshots.pathOf(key), 'work')}`,
+      `upperdir=${this.#files.pathOf(record.link)}`,
+      `workdir=${this.#files.workOf(record.link, this.#snapshots.pathOf(key))}`,
     ];
     return [{ type: 'overlay', source: 'overlay', options }];
   }
@@ -171,42 +273,61 @@ export class Overlay2Driver implements BareLayerDriver, DescribableDriver {
     return [link, ...lower];
   }
 
-  #linkPath(link: string): string {
-    return join(this.#snapshots.root, LINKS_DIRECTORY, link);
+  /** The letters under which children look for a snapshot's files, or its own description has them. */
+  async #lettersKnown(name: string): Promise<string | null> {
+    for await (const { record } of this.#snapshots.records()) {
+      if (record.parent === name && record.lower[0] !== undefined) return record.lower[0];
+    }
+    return (await this.#snapshots.find(name).catch(() => null))?.link ?? null;
   }
 
-  async #discard(directory: string): Promise<void> {
-    try {
-      const link = basename(await readlink(join(directory, 'diff')));
-      await rm(this.#linkPath(link), { recursive: true, force: true });
-    } catch (error) {
-      if (errnoCodeOf(error) !== 'ENOENT') throw error;
-    }
+  /**
+   * Takes away files that were made just before their snapshot when the daemon was killed. Descriptions are read only
+   * where there are more files than snapshots: a start must not cost more with every layer.
+   */
+  async #dropStrayFiles(): Promise<void> {
+    const { root } = this.#snapshots;
+    const [links, entries] = await Promise.all([readdir(this.#files.directory), readdir(root)]);
+    if (links.length < entries.length) return;
+    for (const { path, key } of await this.strays()) if (key === null) await this.#discardFiles(basename(path));
   }
+
+  /** Of entries of `l`, with the limits on them. */
+  async #discardFiles(letters: string): Promise<void> {
+    const path = this.#files.pathOf(letters);
+    await this.#files.unlimit(path);
+    await this.#snapshots.discardFiles(path);
+  }
+
+  async #discard(directory: string, deleteTree: DeleteTree): Promise<void> {
+    const link = this.#files.linkOf(directory);
+    if (link !== null) await this.#files.remove(link, deleteTree);
+  }
+
+  async #dropWork(key: string): Promise<void> {
+    const { link } = await this.#snapshots.get(key);
+    await rm(this.#files.workOf(link, this.#snapshots.pathOf(key)), { recursive: true, force: true });
+  }
+
+  /** Bytes that a new snapshot is held to; 0: none. InvalidArgumentError in Docker's words where it cannot be. */
+  #limitOf(options: SnapshotOptions | undefined): number {
+    if (options === undefined) return 0;
+    const sizeBytes = options.sizeBytes ?? this.#settings.sizeBytes;
+    const { obstacle } = this.#quotas;
+    if (obstacle === null || (options.sizeBytes === null && sizeBytes === 0)) return sizeBytes;
+    throw new InvalidArgumentError(
+      `--storage-opt is supported only for overlay over xfs with 'pquota' mount option: ${obstacle}`,
+    );
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
 }
 
 function bind(source: string, mode: 'ro' | 'rw'): Mount {
   return { type: 'bind', source, options: ['bind', mode] };
-}
-
-/** 40 random bits: with 100,000 snapshots the chance that a new one meets an old one (and fails) is 1 in 10 million. */
-function newLink(): string {
-  return [...randomBytes(LINK_LENGTH)].map((byte) => LINK_ALPHABET[byte & 31]).join('');
-}
-
-/** Options that dockerd knows are refused by name, others as unknown: nothing is dropped silently. */
-function refuseOptions(options: readonly string[]): void {
-  for (const option of options) {
-    const equals = option.indexOf('=');
-    if (equals < 0) throw new InvalidArgumentError(`unable to parse storage option "${option}": expected key=value`);
-    const key = option.slice(0, equals).toLowerCase();
-    switch (key) {
-      case 'overlay2.override_kernel_check':
-        break; // Deprecated in Docker too, where it does nothing.
-      case 'overlay2.size':
-        throw new InvalidArgumentError('storage option overlay2.size is not supported: this version sets no quotas');
-      default:
-        throw new InvalidArgumentError(`overlay2: unknown option ${key}`);
-    }
-  }
 }

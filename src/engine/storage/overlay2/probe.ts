@@ -1,9 +1,20 @@
-import { mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdtempSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '../../../base/errors.ts';
+import { errnoCodeOf, messageOf } from '../../../base/errors.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import { backingFilesystem } from '../backing.ts';
+import { OVERLAY_MARKS } from '../overlay-marks.ts';
 
 /** What overlayfs can do in a directory. */
 export interface OverlaySupport {
@@ -17,6 +28,7 @@ export interface OverlaySupport {
 export type OverlayProbe =
   { readonly works: true; readonly support: OverlaySupport } | { readonly works: false; readonly reason: string };
 
+const CONTENT = 'content';
 const PARAMETERS = '/sys/module/overlay/parameters';
 /** On these Docker refuses overlay2: the kernel does too, or deletes files wrongly. */
 const REFUSED = new Set(['aufs', 'ecryptfs', 'nfs', 'overlayfs', 'zfs']);
@@ -52,7 +64,7 @@ export async function probeOverlay2(kernel: Kernel, directory: string): Promise<
  * where the kernel has them on, would put into upper directories what no other engine can read.
  */
 function steadyOptions(): readonly string[] {
-  const options: string[] = [];
+  const options: string[] = [...OVERLAY_MARKS.mountOptions];
   if (parameter('index') !== null) options.push('index=off');
   if (parameter('redirect_dir') === 'Y') options.push('redirect_dir=off');
   if (parameter('metacopy') === 'Y') options.push('metacopy=off');
@@ -78,15 +90,52 @@ function tryMount(kernel: Kernel, scratch: string, mountOptions: readonly string
   ];
   for (const path of [lower, upper, work, merged]) mkdirSync(path);
   writeFileSync(join(lower, 'file'), '');
+  const hasRoom = wroteContent(join(lower, 'kept'));
+  mkdirSync(join(lower, 'directory'));
   const directories = [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${work}`];
   kernel.mounts.mount({ type: 'overlay', source: 'overlay', options: [...mountOptions, ...directories] }, merged);
   try {
     unlinkSync(join(merged, 'file'));
     // Without file types in directory entries the kernel cannot tell a whiteout and shows it.
-    return readdirSync(merged).length === 0
-      ? null
-      : 'overlay2: the backing file system does not support d_type (an xfs must be made with ftype=1)';
+    if (readdirSync(merged).includes('file'))
+      return 'overlay2: the backing file system does not support d_type (an xfs must be made with ftype=1)';
+    return hasRoom ? whatStaysBelow(merged, upper) : null;
   } finally {
     kernel.mounts.unmount(merged);
   }
+}
+
+/** False on a full disk, which says nothing of the kernel: the engine must come up there, so that things can be removed. */
+function wroteContent(path: string): boolean {
+  try {
+    writeFileSync(path, CONTENT);
+    return true;
+  } catch (error) {
+    if (errnoCodeOf(error) === 'ENOSPC') return false;
+    throw error;
+  }
+}
+
+/**
+ * What `docker info` calls `Using metacopy` and `Native Overlay Diff`, tried: with either the other way round a container's
+ * own directory lacks files, and no layer could be made of it.
+ */
+function whatStaysBelow(merged: string, upper: string): string | null {
+  try {
+    chmodSync(join(merged, 'kept'), 0o600);
+  } catch (error) {
+    // As above: copying up needs room, too.
+    if (errnoCodeOf(error) === 'ENOSPC') return null;
+    throw error;
+  }
+  if (readFileSync(join(upper, 'kept'), 'utf8') !== CONTENT)
+    return 'overlay2: this kernel copies up without content (metacopy), and cannot be told not to';
+  try {
+    renameSync(join(merged, 'directory'), join(merged, 'renamed'));
+  } catch (error) {
+    // Programs copy the directory then.
+    if (errnoCodeOf(error) === 'EXDEV') return null;
+    throw error;
+  }
+  return 'overlay2: this kernel renames directories without their content (redirect_dir), and cannot be told not to';
 }
