@@ -5,29 +5,44 @@
  */
 import { messageOf } from '../../base/errors.ts';
 import type { ImageUsers } from '../images/types.ts';
-import type { DescribableDriver, StorageDriver } from '../storage/driver.ts';
-import { attach } from './attach.ts';
-import { create } from './create.ts';
+import type { SecretUsers } from '../secrets/types.ts';
+import { isDescribable } from '../storage/driver.ts';
+import { archivePath, extractTo, statPath } from './archive.ts';
+import { attach } from './streams/attach.ts';
+import { createCheckpoint, listCheckpoints, removeCheckpoint } from './checkpoints.ts';
+import { commit } from './images/commit.ts';
+import { create } from './create/create.ts';
 import { notRunning } from './errors.ts';
-import { createExec, findExec, resizeExec, signalExec, startExec, startExecDetached } from './exec.ts';
-import { viewOfExec } from './exec-record.ts';
-import { watchExit } from './exit.ts';
-import { logs } from './logs.ts';
+import { createExec, findExec, resizeExec, signalExec, startExec, startExecDetached } from './exec/exec.ts';
+import { viewOfExec } from './exec/record.ts';
+import { watchExit } from './life/exit.ts';
+import { removeLink } from './setup/links.ts';
+import { linkNames } from './setup/link-names.ts';
+import { logs } from './streams/logs.ts';
+import { networkVerbs } from './networks.ts';
 import type { ContainersDependencies, ContainersOptions } from './options.ts';
-import { pause, unpause } from './pause.ts';
-import { recover, startsAtBoot } from './recover.ts';
-import { remove } from './remove.ts';
-import { rename } from './rename.ts';
-import { findProgram, openRoot } from './root.ts';
+import { pause, unpause } from './life/pause.ts';
+import { recover, startsAtBoot } from './life/recover.ts';
+import { remove } from './life/remove.ts';
+import { rename } from './life/rename.ts';
+import { findProgram, openRoot } from './setup/root.ts';
 import { createRoom, type Room } from './room.ts';
-import { start } from './start.ts';
+import { sizes } from './sizes.ts';
+import type { StepContainers } from './steps.ts';
+import { stepVerbs } from './steps/verbs.ts';
+import { start } from './life/start.ts';
 import { isLive } from './state.ts';
-import { kill, restart, stop, stopContainer } from './stop.ts';
+import { kill, restart, stop, stopContainer } from './life/stop.ts';
+import { top } from './top.ts';
+import { changesOf, exportTree } from './images/tree.ts';
 import type { Containers } from './types.ts';
-import { wait } from './wait.ts';
+import { actOnHealth } from './unhealthy.ts';
+import { followUsage, usageOf } from './usage.ts';
+import { update } from './update.ts';
+import { wait } from './life/wait.ts';
 
 /** The room with what only the composition root uses. */
-export interface EngineContainers extends Containers, ImageUsers {
+export interface EngineContainers extends Containers, StepContainers, ImageUsers, SecretUsers {
   /**
    * Gives new defaults: for containers made from now on, and for what is read when it is needed. Containers that exist
    * keep what they were made with.
@@ -46,20 +61,27 @@ export interface EngineContainers extends Containers, ImageUsers {
 }
 
 export function createContainers(dependencies: ContainersDependencies, options: ContainersOptions): EngineContainers {
-  const room = createRoom(dependencies, options, watchExit);
+  const room = createRoom(dependencies, options, { watchExit, actOnHealth });
   let starts: readonly Promise<void>[] = [];
   return {
     get: (ref) => room.registry.resolve(ref).view(),
     list: () => newestFirst(room),
     create: (request) => create(room, request),
-    start: (ref) => start(room, ref),
+    start: (ref, from) => start(room, ref, from),
+    createCheckpoint: (ref, request) => createCheckpoint(room, ref, request),
+    listCheckpoints: (ref, directory) => listCheckpoints(room, ref, directory),
+    removeCheckpoint: (ref, name, directory) => removeCheckpoint(room, ref, name, directory),
     stop: (ref, how) => stop(room, ref, how),
     restart: (ref, how) => restart(room, ref, how),
     kill: (ref, signal) => kill(room, ref, signal),
     pause: (ref) => pause(room, ref),
     unpause: (ref) => unpause(room, ref),
+    ...networkVerbs(room),
     rename: (ref, name) => rename(room, ref, name),
+    update: (ref, change) => update(room, ref, change),
     remove: (ref, how) => remove(room, ref, how),
+    linkNames: () => linkNames(room.registry.all()),
+    removeLink: (name) => removeLink(room, name),
     wait: (ref, condition, signal) => wait(room, ref, condition, signal),
     attach: (ref, how) => attach(room, ref, how),
     resize: (ref, size) => resize(room, ref, size),
@@ -71,11 +93,24 @@ export function createContainers(dependencies: ContainersDependencies, options: 
     resizeExec: (id, size) => resizeExec(room, id, size),
     signalExec: (id, signal) => signalExec(room, id, signal),
     sizes: (ref) => sizes(room, ref),
+    commit: (ref, how) => commit(room, ref, how),
+    export: (ref, signal) => exportTree(room, ref, signal),
+    changes: (ref, signal) => changesOf(room, ref, signal),
+    ...stepVerbs(room),
+    statPath: (ref, path, signal) => statPath(room, ref, path, signal),
+    archivePath: (ref, path, signal) => archivePath(room, ref, path, signal),
+    extractTo: (ref, path, input) => extractTo(room, ref, path, input),
     describeStorage: (ref) => describeStorage(room, ref),
+    top: (ref, psArguments, signal) => top(room, ref, psArguments, signal),
+    usage: async (ref) => usageOf(room, room.registry.resolve(ref)),
+    usagePair: async (ref, signal) => room.sampler.pair(room.registry.resolve(ref), signal),
+    followUsage: (ref, signal) => followUsage(room, room.registry.resolve(ref), signal),
     openRoot: (ref) => openRoot(room, ref),
     findProgram: (ref, paths) => findProgram(room, ref, paths),
     watch: (listener) => room.changes.watch(listener),
     containersOf: (imageId) => room.registry.usersOf(imageId).map(({ id, state }) => ({ id, running: isLive(state) })),
+    secretUsersOf: (name) =>
+      room.registry.all().filter(({ document }) => document.secrets?.some((secret) => secret.name === name) === true),
     reconfigure: (changes) => void (room.options = { ...room.options, ...changes }),
     counts: () => counts(room),
     hasWorkAtBoot: () => room.registry.all().some(startsAtBoot),
@@ -87,11 +122,20 @@ export function createContainers(dependencies: ContainersDependencies, options: 
     },
     async close({ stopContainers }) {
       room.closing = true;
+      room.over.abort(new Error('the engine ends'));
       room.logRotation[Symbol.dispose]();
-      for (const container of room.registry.all()) container.restartTimer?.[Symbol.dispose]();
+      endTimers(room);
       if (stopContainers) await stopAll(room);
     },
   };
+}
+
+function endTimers(room: Room): void {
+  for (const { restartTimer, healthWatch } of room.registry.all()) {
+    restartTimer?.[Symbol.dispose]();
+    // Not the end of its health: the next engine goes on.
+    healthWatch?.[Symbol.dispose]();
+  }
 }
 
 function counts(room: Room): ReturnType<EngineContainers['counts']> {
@@ -119,19 +163,10 @@ async function resize(
   await container.task.resize(size);
 }
 
-async function sizes(room: Room, ref: string): ReturnType<Containers['sizes']> {
-  const { id, document } = room.registry.resolve(ref);
-  const { sizeBytes } = await room.storage.usage(id);
-  return { writableBytes: sizeBytes, rootBytes: sizeBytes + (room.images.find(document.imageId)?.sizeBytes ?? 0) };
-}
-
 async function describeStorage(room: Room, ref: string): ReturnType<Containers['describeStorage']> {
-  const { id, state, paths } = room.registry.resolve(ref);
+  const { id, state, paths, document } = room.registry.resolve(ref);
+  if (document.storageDriver !== room.storage.name) return {};
   return isDescribable(room.storage) ? room.storage.describe(id, isLive(state) ? paths.rootfs : null) : {};
-}
-
-function isDescribable(driver: StorageDriver): driver is DescribableDriver {
-  return 'describe' in driver;
 }
 
 /**

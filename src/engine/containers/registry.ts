@@ -1,7 +1,8 @@
 import type { ContainerId, ExecId } from '../../base/ids.ts';
 import type { ImageId } from '../oci/digest.ts';
 import type { Container } from './container.ts';
-import type { Exec } from './exec-record.ts';
+import type { Exec } from './exec/record.ts';
+import { legacyLinksOf } from './setup/link-names.ts';
 import type { ContainerChange } from './types.ts';
 import { ambiguousPrefix, nameInUse, noSuchContainer } from './errors.ts';
 
@@ -46,7 +47,7 @@ export class Registry {
     this.#tell({ kind: 'removed', containerId: container.id });
   }
 
-  /** By full id, then name (with or without `/`), then unique id prefix: Docker's order. */
+  /** By full id, then name (with or without `/`) or link (`holder/alias`), then unique id prefix: Docker's order. */
   resolve(ref: string): Container {
     const container = this.find(ref);
     if (container === null) throw noSuchContainer(ref);
@@ -57,13 +58,24 @@ export class Registry {
   find(ref: string): Container | null {
     const byId = this.#byId.get(ref as ContainerId);
     if (byId !== undefined) return byId;
-    const id = this.#idByName.get(ref.startsWith('/') ? ref.slice(1) : ref);
+    const name = ref.startsWith('/') ? ref.slice(1) : ref;
+    if (name.includes('/')) return this.#linked(name);
+    const id = this.#idByName.get(name);
     const byName = id === undefined ? undefined : this.#byId.get(id);
     if (byName !== undefined) return byName;
     if (!MIN_PREFIX.test(ref)) return null;
     const matches = this.all().filter((container) => container.id.startsWith(ref));
     if (matches.length > 1) throw ambiguousPrefix(ref);
     return matches[0] ?? null;
+  }
+
+  /** What `holder/alias` leads to. */
+  #linked(fullName: string): Container | null {
+    const cut = fullName.indexOf('/');
+    const holderId = this.#idByName.get(fullName.slice(0, cut));
+    const holder = holderId === undefined ? undefined : this.#byId.get(holderId);
+    const link = holder && legacyLinksOf(holder.document).find(({ alias }) => alias === fullName.slice(cut + 1));
+    return (link && this.#byId.get(link.ref as ContainerId)) ?? null;
   }
 
   addExec(container: Container, exec: Exec): void {
@@ -93,6 +105,10 @@ export class Registry {
   }
 
   usersOf(imageId: ImageId): readonly Container[] {
-    return this.all().filter(({ document }) => document.imageId === imageId);
+    return this.all().filter(
+      ({ document }) =>
+        document.imageId === imageId ||
+        document.mounts.some(({ kind, source }) => kind === 'image' && source === imageId),
+    );
   }
 }

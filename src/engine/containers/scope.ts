@@ -1,4 +1,5 @@
 import type { ContainerId } from '../../base/ids.ts';
+import { INFINITY } from '../runtime/units.ts';
 import type { LinuxResources } from '../oci/runtime-spec.ts';
 
 const PREFIX = 'org.systemd.property.';
@@ -29,6 +30,29 @@ export function scopeAnnotations(
     value > 0 || name === 'MemorySwapMax' ? [[`${PREFIX}${name}`, `uint64 ${String(value)}`]] : [],
   );
   return { [`${PREFIX}Description`]: `'${scopeDescription(containerName)}'`, ...Object.fromEntries(limits) };
+}
+
+/** What an update changes in a container's scope: only what is named, and -1 is "without limit". */
+export function scopeLimits({
+  memory = {},
+  cpu = {},
+  pids,
+}: Pick<LinuxResources, 'memory' | 'cpu' | 'pids'>): Readonly<Record<string, bigint>> {
+  const { limit, reservation, swap } = memory;
+  const { quota, period = DEFAULT_CPU_PERIOD_US } = cpu;
+  const numbers = {
+    MemoryMax: limit,
+    MemoryLow: reservation,
+    MemorySwapMax: swap === undefined || swap < 0 || limit === undefined ? swap : swap - limit,
+    CPUQuotaPerSecUSec: quota === undefined || quota < 0 ? quota : Math.round((quota / period) * SECOND_US),
+    CPUQuotaPeriodUSec: cpu.period,
+    TasksMax: pids?.limit,
+  };
+  return Object.fromEntries(
+    Object.entries(numbers).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, value < 0 ? INFINITY : BigInt(value)]],
+    ),
+  );
 }
 
 /** The unit that a runtime makes of `slice:docker:<id>`. */

@@ -2,7 +2,8 @@
  * Container logs.
  *
  * Vocabulary: a *record* is one line (or part of an overlong one) of one stream with its time. The monitor writes; the
- * daemon only reads and rotates, so a log goes on while the daemon is away.
+ * daemon only reads and rotates, so a log goes on while the daemon is away. A *driver* says how much of that log is kept,
+ * and may have each line shipped elsewhere besides (see sink.ts).
  *
  * Story: `logs -f --tail 10`: `for await (const batch of driver.read(log, { tail: 10, follow: until })) …`: the last ten
  * records, then new ones as the file grows (inotify), across rotation, until `follow` is aborted; what was written
@@ -11,6 +12,7 @@
 import type { Timestamp } from '../../base/clock.ts';
 import type { ContainerId } from '../../base/ids.ts';
 import type { OutputStream } from '../oci/streams.ts';
+import type { SinkSpec } from './sink.ts';
 
 /** One container's log. */
 export interface ContainerLog {
@@ -62,6 +64,10 @@ export interface LogDriver {
 
 /** Optional ability: logs can be read back. */
 export interface ReadableLogDriver extends LogDriver {
+  /** False where the options forbid it (`cache-disabled`): the log is only kept until it is shipped. */
+  canRead(options: Readonly<Record<string, string>>): boolean;
+  /** What of the options has no effect here. */
+  warnings(options: Readonly<Record<string, string>>): readonly string[];
   /** Batches of records in write order. */
   read(log: ContainerLog, options: LogReadOptions): AsyncIterable<readonly LogRecord[]>;
   /** Rotates when the file is over its bound; `reopen` asks the monitor to open the file anew. */
@@ -78,6 +84,7 @@ export interface LoggedContainer {
   /** As the user named it. */
   readonly imageName: string;
   readonly command: readonly string[];
+  readonly createdAt: Timestamp;
   readonly labels: Readonly<Record<string, string>>;
   readonly env: readonly string[];
 }
@@ -94,8 +101,30 @@ export interface JournalEntry {
 
 /** Optional ability: the monitor writes each line to the journal as well. */
 export interface JournalLogDriver extends ReadableLogDriver {
-  /** For one start of a container. UnavailableError where there is no journal. */
-  journalEntry(container: LoggedContainer, options: Readonly<Record<string, string>>): JournalEntry;
-  /** What of the options has no effect on this host. */
-  warnings(options: Readonly<Record<string, string>>): readonly string[];
+  /** For one start of a container; null where the pump does it. InternalError where there is no journal. */
+  journalEntry(container: LoggedContainer, options: Readonly<Record<string, string>>): JournalEntry | null;
+}
+
+/** Optional ability: lines are shipped to a sink of the driver's own. */
+export interface ShippingLogDriver extends ReadableLogDriver {
+  /** The file that the lines are shipped to and that inspect names (`LogPath`); null for none. */
+  shippedPath(containerId: ContainerId, directory: string): string | null;
+  /** What to ship to, decided at each start; null: nothing. InvalidArgumentError in Docker's words. */
+  sink(
+    container: LoggedContainer,
+    options: Readonly<Record<string, string>>,
+    shippedPath: string | null,
+  ): SinkSpec | null;
+  /** Settles when the sink's receiver can be reached, or need not be now; rejects with what dockerd says. */
+  reach(sink: SinkSpec, options: Readonly<Record<string, string>>): Promise<void>;
+}
+
+/** The file that a driver ships a container's lines to; null with drivers that do not, or ship elsewhere. */
+export function shippedPathOf(driver: LogDriver, containerId: ContainerId, directory: string): string | null {
+  return isShipping(driver) ? driver.shippedPath(containerId, directory) : null;
+}
+
+/** Whether lines are shipped to a sink of the driver's own. */
+export function isShipping(driver: LogDriver): driver is ShippingLogDriver {
+  return 'sink' in driver;
 }

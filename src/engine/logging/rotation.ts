@@ -3,10 +3,14 @@ import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { ContainerLog, ReadableLogDriver } from './driver.ts';
 
-/** Pause between two looks while logs grow past their bounds. */
-const BUSY_INTERVAL_MS = 1000;
-/** The longest pause: what a log can outgrow its bound by is what its container writes in this time. */
+/** Pause before the first look at a new log: it may be a flood. */
+const FIRST_INTERVAL_MS = 250;
+/** Pause between two looks while a flood runs: what a log outgrows its bound by is what its container writes meanwhile. */
+const FLOOD_INTERVAL_MS = 50;
+/** The longest pause, when nothing had to be rotated for a while. */
 const IDLE_INTERVAL_MS = 8000;
+/** A rotation makes the pause shorter by this factor; a look without one doubles it. */
+const HURRY = 4;
 
 /** A log that is being written. */
 export interface GrowingLog {
@@ -27,8 +31,10 @@ export class LogRotation implements Disposable {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #growing = new Set<GrowingLog>();
+  /** The log whose files are being moved, and until when. */
+  #moving: { readonly path: string; readonly done: Promise<void> } | null = null;
   #timer: Disposable | null = null;
-  #intervalMs = BUSY_INTERVAL_MS;
+  #intervalMs = FIRST_INTERVAL_MS;
   #isLooking = false;
 
   constructor(clock: Clock, logger: Logger) {
@@ -39,7 +45,8 @@ export class LogRotation implements Disposable {
   /** Bounds `growing` until the result is disposed: to be called at start and adoption, disposed at the exit. */
   keep(growing: GrowingLog): Disposable {
     this.#growing.add(growing);
-    this.#intervalMs = BUSY_INTERVAL_MS;
+    this.#intervalMs = Math.min(this.#intervalMs, FIRST_INTERVAL_MS);
+    this.#stop();
     this.#plan();
     return {
       [Symbol.dispose]: () => {
@@ -47,6 +54,11 @@ export class LogRotation implements Disposable {
         if (this.#growing.size === 0) this.#stop();
       },
     };
+  }
+
+  /** Settles when the files of a log that is kept no more are not moved any more either: its directory may go. */
+  async letGo(path: string): Promise<void> {
+    if (this.#moving?.path === path) await this.#moving.done;
   }
 
   [Symbol.dispose](): void {
@@ -72,6 +84,9 @@ export class LogRotation implements Disposable {
     const rotated: GrowingLog[] = [];
     for (const growing of [...this.#growing]) {
       const { log, driver, options, reopen } = growing;
+      if (!this.#growing.has(growing)) continue;
+      const { promise: done, resolve } = Promise.withResolvers<void>();
+      this.#moving = { path: log.path, done };
       try {
         await driver.rotate(log, options, () => {
           rotated.push(growing);
@@ -80,9 +95,15 @@ export class LogRotation implements Disposable {
       } catch (error) {
         // One log that cannot be moved (a full disk, a removed directory) must not leave the others unbounded.
         this.#logger.warn('a container log could not be rotated', { path: log.path, reason: messageOf(error) });
+      } finally {
+        this.#moving = null;
+        resolve();
       }
     }
-    this.#intervalMs = rotated.length > 0 ? BUSY_INTERVAL_MS : Math.min(this.#intervalMs * 2, IDLE_INTERVAL_MS);
+    this.#intervalMs =
+      rotated.length > 0
+        ? Math.max(this.#intervalMs / HURRY, FLOOD_INTERVAL_MS)
+        : Math.min(this.#intervalMs * 2, IDLE_INTERVAL_MS);
     this.#isLooking = false;
     this.#plan();
   }

@@ -3,28 +3,40 @@
  * uses, and acts only through the rooms' own `remove`, which have the last word.
  */
 import type { Clock } from '../../base/clock.ts';
-import { ConflictError, NotFoundError } from '../../base/errors.ts';
+import { ConflictError, ForbiddenError, NotFoundError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
+import type { Events } from '../events/types.ts';
 import type { ImageRemoval } from '../images/types.ts';
-import { select, type ImageVictim, type PruneRooms } from './select.ts';
-import type { Prune, PruneVictim } from './types.ts';
+import { cacheRequestOf, select, type ImageVictim, type PruneRooms } from './select.ts';
+import type { Prune, PruneRequest, PruneVictim } from './types.ts';
 
 export interface PruneDependencies extends PruneRooms {
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info'>;
+  readonly events: Pick<Events, 'publish'>;
 }
+
+/** What Docker announces a prune of, and as what. */
+const ANNOUNCED = [
+  ['container', 'container'],
+  ['network', 'network'],
+  ['volume', 'volume'],
+  ['image', 'image'],
+  ['build-cache', 'builder'],
+] as const;
 
 /** Makes the room. */
 export function createPrune(dependencies: PruneDependencies): Prune {
-  const { clock, logger, containers, images, volumes } = dependencies;
+  const { clock, logger, events, containers, images, networks, volumes } = dependencies;
   return {
     async preview(request) {
       const selection = await select(dependencies, request, clock.now());
-      const victims = [...selection.containers, ...selection.volumes, ...selection.images.map(({ victim }) => victim)];
+      const { containers: stopped, networks: unused, volumes: free, images: old, cache } = selection;
+      const victims = [...stopped, ...unused, ...free, ...old.map(({ victim }) => victim), ...cache];
       return { victims, reclaimableBytes: sumOf(victims) };
     },
 
-    async run(request, signal, onRemoved = () => {}) {
+    async run(request, signal, { onRemoved = () => {}, isEnough = async () => false, isQuiet = false } = {}) {
       signal.throwIfAborted();
       const selection = await select(dependencies, request, clock.now());
       const removed: PruneVictim[] = [];
@@ -51,18 +63,45 @@ export function createPrune(dependencies: PruneDependencies): Prune {
       for (const victim of selection.containers) {
         await take(victim, () => containers.remove(victim.id, { force: false, volumes: false }));
       }
+      for (const victim of selection.networks) await take(victim, () => networks.remove(victim.id));
       for (const victim of selection.volumes) await take(victim, () => volumes.remove(victim.id, { force: false }));
-      for (const image of selection.images) await takeImage(image);
-      const reclaimedBytes = sumOf(removed);
-      logger.info('pruned', {
-        message: 'prune',
-        types: request.types.join(','),
-        count: removed.length,
-        reclaimedBytes,
-      });
+      for (const image of selection.images) {
+        if (await isEnough()) break;
+        await takeImage(image);
+      }
+      const cacheBytes = await takeCache(dependencies, request, { victims: selection.cache, signal, note });
+      const reclaimedBytes = sumOf(removed.filter(({ type }) => type !== 'build-cache')) + cacheBytes;
+      for (const [pruned, type] of ANNOUNCED) {
+        const own = removed.filter((victim) => victim.type === pruned);
+        if (!request.types.includes(pruned) || (isQuiet && own.length === 0)) continue;
+        const attributes = { reclaimed: String(pruned === 'build-cache' ? cacheBytes : sumOf(own)) };
+        events.publish({ type, action: 'prune', actorId: '', attributes });
+      }
+      if (!isQuiet) {
+        const types = request.types.join(',');
+        logger.info('pruned', { message: 'prune', types, count: removed.length, reclaimedBytes });
+      }
       return { removed, imageRemovals, reclaimedBytes };
     },
   };
+}
+
+/** All at once: only the cache knows what becomes free with the last that stands on it. Returns the bytes that came free. */
+async function takeCache(
+  { builds }: PruneDependencies,
+  request: PruneRequest,
+  options: {
+    readonly victims: readonly PruneVictim[];
+    readonly signal: AbortSignal;
+    readonly note: (victim: PruneVictim) => void;
+  },
+): Promise<number> {
+  if (options.victims.length === 0) return 0;
+  options.signal.throwIfAborted();
+  const { removed, reclaimedBytes } = await builds.pruneCache(cacheRequestOf(request), options.signal);
+  const expected = new Map(options.victims.map((victim) => [victim.id, victim]));
+  for (const id of removed) options.note(expected.get(id) ?? { type: 'build-cache', id, name: '', bytes: 0 });
+  return reclaimedBytes;
 }
 
 /** Bytes of the layers that went indeed. */
@@ -80,7 +119,7 @@ async function wasRemoved(remove: () => Promise<unknown>): Promise<boolean> {
     await remove();
     return true;
   } catch (error) {
-    if (error instanceof NotFoundError || error instanceof ConflictError) return false;
+    if ([NotFoundError, ConflictError, ForbiddenError].some((kind) => error instanceof kind)) return false;
     throw error;
   }
 }

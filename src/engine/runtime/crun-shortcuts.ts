@@ -16,6 +16,7 @@ import {
   readFileSync,
   rmSync,
   unlinkSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { errnoCodeOf } from '../../base/errors.ts';
@@ -65,22 +66,35 @@ export function deleteInProcess(
   return true;
 }
 
+/** Takes the bound on processes away, for which crun (1.8) knows no word; false when its state is not as known. */
+export function unlimitProcesses(stateDirectory: string, cgroups: CgroupHost): boolean {
+  const path = readStatusFile(stateDirectory)?.['cgroup-path'];
+  const mountPoint = [...cgroups.mountPoints].find(([names]) =>
+    cgroups.version === '2' ? names === '' : names.split(',').includes('pids'),
+  )?.[1];
+  if (typeof path !== 'string' || mountPoint === undefined) return false;
+  writeFileSync(`${mountPoint}${path}/pids.max`, 'max');
+  return true;
+}
+
 /** True when crun has state of this container. */
 export function hasState(stateDirectory: string): boolean {
   return existsSync(stateDirectory);
 }
 
 function readStatus(stateDirectory: string): { readonly pid: number; readonly cgroupPath: string } | null {
-  let status: unknown;
+  const { pid, 'cgroup-path': cgroupPath, 'systemd-cgroup': systemd } = readStatusFile(stateDirectory) ?? {};
+  return typeof pid === 'number' && typeof cgroupPath === 'string' && systemd === false ? { pid, cgroupPath } : null;
+}
+
+function readStatusFile(stateDirectory: string): Readonly<Record<string, unknown>> | null {
   try {
-    status = JSON.parse(readFileSync(`${stateDirectory}/status`, 'utf8'));
+    const status: unknown = JSON.parse(readFileSync(`${stateDirectory}/status`, 'utf8'));
+    return typeof status === 'object' && status !== null ? (status as Readonly<Record<string, unknown>>) : null;
   } catch (error) {
     if (errnoCodeOf(error) === null && !(error instanceof SyntaxError)) throw error;
     return null;
   }
-  if (typeof status !== 'object' || status === null) return null;
-  const { pid, 'cgroup-path': cgroupPath, 'systemd-cgroup': systemd } = status as Record<string, unknown>;
-  return typeof pid === 'number' && typeof cgroupPath === 'string' && systemd === false ? { pid, cgroupPath } : null;
 }
 
 /** Hooks are run by crun itself. Unreadable counts as yes. */

@@ -35,10 +35,21 @@ export function createFailure(stderr: string, program: string | null): StartFail
   return new StartFailure(`${CREATE_PREFIX}runc create failed: ${reason}: unknown`, codeFor(reason));
 }
 
+/** The configuration asks for what no runtime may do; said before one is started. */
+export function configFailure(reason: string): StartFailure {
+  return new StartFailure(`${CREATE_PREFIX}runc create failed: ${reason}: unknown`, 125);
+}
+
 /** Why `exec` failed. */
 export function execFailure(stderr: string, program: string | null): StartFailure {
   const reason = normalise(stderr, program);
   return new StartFailure(`${EXEC_PREFIX}exec failed: ${reason}: unknown`, codeFor(reason));
+}
+
+/** Why a process did not come out of its checkpoint: Docker answers 400, whatever the reason. */
+export function restoreFailure(reason: string): StartFailure {
+  const text = `OCI runtime restore failed: ${reason.replace(/^runc restore failed: /, '')}: unknown`;
+  return new StartFailure(text, codeFor(reason) === 125 ? 125 : 127);
 }
 
 /** The monitor itself failed, before or beside the runtime. */

@@ -18,6 +18,7 @@ import type { Writable } from 'node:stream';
 import type { Timestamp } from '../../base/clock.ts';
 import type { ContainerId, ExecId } from '../../base/ids.ts';
 import type { ProcessSpec } from '../oci/runtime-spec.ts';
+import type { CheckpointPlace } from './checkpoints.ts';
 import type { OciRuntime } from './runtime.ts';
 import type { OutputSink } from '../oci/streams.ts';
 
@@ -44,6 +45,8 @@ export interface TaskRequest {
   readonly stdin: boolean;
   /** Keep the process's stdin open when an attached client goes (`OpenStdin` without `StdinOnce`). */
   readonly keepStdinOpen: boolean;
+  /** The process comes out of a checkpoint: it runs when it has been made, and `start` has nothing left to do. */
+  readonly restore?: CheckpointPlace | null;
   readonly signal?: AbortSignal;
 }
 
@@ -57,6 +60,19 @@ export interface ExecRequest {
   readonly stdin: boolean;
   /** Wait for an attach before the process starts, so that no output is missed. */
   readonly attachFirst: boolean;
+  /**
+   * What the next daemon must know of it, in the caller's own words: `adoptExecs` gives it back. Absent or null: nobody
+   * would ask for it after a restart, which ends it.
+   */
+  readonly note?: string | null;
+}
+
+/** An exec of an earlier daemon; one that ended meanwhile has an `exit` that settles at once. */
+export interface AdoptedExec {
+  readonly execId: ExecId;
+  readonly containerId: ContainerId;
+  readonly note: string;
+  readonly task: Task;
 }
 
 /** How a monitored process ended. */
@@ -79,6 +95,8 @@ export interface Monitor {
   exec(request: ExecRequest): Promise<{ readonly task: Task; readonly session: AttachSession | null }>;
   /** Finds a container's task after a restart; null when there is none. */
   adopt(containerId: ContainerId, runtime: OciRuntime): Promise<Task | null>;
+  /** Finds all execs with a note after a restart, and ends those without. To be called once, before the first `exec`. */
+  adoptExecs(): Promise<readonly AdoptedExec[]>;
 }
 
 export interface Task {

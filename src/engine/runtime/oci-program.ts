@@ -1,11 +1,12 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { NotFoundError } from '../../base/errors.ts';
+import { InternalError, NotFoundError } from '../../base/errors.ts';
 import type { ContainerId } from '../../base/ids.ts';
 import type { CapturedRun, Kernel } from '../kernel/kernel.ts';
 import type { LinuxResources } from '../oci/runtime-spec.ts';
 import type { CgroupHost } from './cgroups.ts';
-import { deleteInProcess, hasState, knowsCompiledSeccomp, startByFifo } from './crun-shortcuts.ts';
+import { checkpointArguments, checkpointFailure, obstacleToCheckpoints, type CheckpointPlace } from './checkpoints.ts';
+import { deleteInProcess, hasState, knowsCompiledSeccomp, startByFifo, unlimitProcesses } from './crun-shortcuts.ts';
 import { lastMessage, saysNotRunning, saysUnknownContainer, verbFailure } from './errors.ts';
 import type { OciRuntime } from './runtime.ts';
 
@@ -30,6 +31,7 @@ export class OciProgram implements OciRuntime {
   readonly name: string;
   readonly program: OciRuntime['program'];
   readonly acceptsCompiledSeccomp: boolean;
+  readonly readsNetwork: boolean;
   readonly #options: OciProgramOptions;
   readonly #isCrun: boolean;
   #version: Promise<string> | null = null;
@@ -38,10 +40,12 @@ export class OciProgram implements OciRuntime {
     this.name = options.name;
     this.#options = options;
     this.#isCrun = /(^|\/)crun$/.test(options.path);
+    this.readsNetwork = !/(^|\/)(crun|runc)$/.test(options.path);
     this.acceptsCompiledSeccomp = this.#isCrun && knowsCompiledSeccomp(options.path);
     const systemd = options.cgroupDriver === 'systemd' ? ['--systemd-cgroup'] : [];
     this.program = {
       path: options.path,
+      extraArguments: options.extraArguments,
       globalArguments: ['--root', options.root, ...systemd, ...options.extraArguments],
     };
     mkdirSync(options.root, { recursive: true, mode: 0o700 });
@@ -92,7 +96,30 @@ export class OciProgram implements OciRuntime {
   }
 
   async update(id: ContainerId, resources: LinuxResources): Promise<void> {
-    await this.#verb('update', ['--resources', '-', id], id, JSON.stringify(resources));
+    const { pids, ...others } = resources;
+    const isDone =
+      this.#isCrun && pids?.limit === -1 && unlimitProcesses(this.#stateDirectory(id), this.#options.cgroups);
+    const left = isDone ? others : resources;
+    if (Object.keys(left).length === 0) return;
+    await this.#verb('update', ['--resources', '-', id], id, JSON.stringify(left));
+  }
+
+  obstacleToCheckpoints(): Promise<string | null> {
+    const { kernel, path } = this.#options;
+    return obstacleToCheckpoints({
+      runtimePath: path,
+      environment: RUNTIME_ENV,
+      run: (program, args) => kernel.processes.capture({ argv: [program, ...args], env: RUNTIME_ENV }),
+    });
+  }
+
+  async checkpoint(
+    id: ContainerId,
+    place: CheckpointPlace,
+    { leaveRunning }: { readonly leaveRunning: boolean },
+  ): Promise<void> {
+    const run = await this.#run(['checkpoint', ...checkpointArguments(place, leaveRunning), id]);
+    if (run.code !== 0) throw new InternalError(checkpointFailure(run.stderr, place.workPath, 'checkpoint'));
   }
 
   async state(id: ContainerId): Promise<{ readonly ociStatus: string; readonly pid: number } | null> {

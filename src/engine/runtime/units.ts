@@ -18,7 +18,15 @@ export interface Units {
   startScope(request: ScopeRequest): Promise<string>;
   /** Changes what `systemctl status` calls a unit, until it ends. NotFoundError when there is no such unit. */
   describe(unit: string, description: string): Promise<void>;
+  /**
+   * Changes limits of a unit (systemd.resource-control(5)'s names; `INFINITY` for none) until it ends, so that systemd
+   * does not put the old ones back. NotFoundError when there is no such unit.
+   */
+  limit(unit: string, limits: Readonly<Record<string, bigint>>): Promise<void>;
 }
+
+/** systemd's word for "no limit". */
+export const INFINITY = 2n ** 64n - 1n;
 
 export interface ScopeRequest {
   /** `docker-monitors.scope` */

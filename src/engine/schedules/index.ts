@@ -60,7 +60,7 @@ export interface EngineSchedules extends Schedules, AsyncDisposable {
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.:-]{0,127}$/;
 const LABEL_PREFIX = 'container-';
 /** Names of the configuration's. */
-const RESERVED: ReadonlySet<string> = new Set(['prune']);
+const RESERVED: ReadonlySet<string> = new Set(['prune', 'image-gc']);
 
 /** Makes the room. */
 export function createSchedules(dependencies: SchedulesDependencies): EngineSchedules {

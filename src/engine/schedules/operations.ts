@@ -1,6 +1,7 @@
 /** What schedules do, by the facade's own verbs. */
 import { ConflictError, InternalError } from '../../base/errors.ts';
 import type { Containers } from '../containers/types.ts';
+import type { ImageGc } from '../gc/types.ts';
 import type { Images } from '../images/types.ts';
 import type { Prune, PruneRequest, PruneVictim } from '../prune/types.ts';
 import type { OverlapRule, ScheduleOperation } from './types.ts';
@@ -10,6 +11,7 @@ export interface OperationRooms {
   readonly containers: Pick<Containers, 'get' | 'start' | 'stop' | 'restart' | 'wait'>;
   readonly images: Pick<Images, 'pull'>;
   readonly prune: Prune;
+  readonly gc: Pick<ImageGc, 'preview' | 'run'>;
 }
 
 /** How an operation is done this time. */
@@ -48,6 +50,8 @@ export async function perform(rooms: OperationRooms, operation: ScheduleOperatio
       return operation.dryRun ? previewPrune(rooms, operation.request) : runPrune(rooms, operation.request, how);
     case 'run-container':
       return runContainer(rooms, operation.container, how);
+    case 'image-gc':
+      return operation.dryRun ? previewGc(rooms) : runGc(rooms, how);
     case 'restart-container':
       await rooms.containers.restart(operation.container, { signal: null, timeoutSeconds: null });
       return NOTHING;
@@ -66,17 +70,32 @@ async function previewPrune({ prune }: OperationRooms, request: PruneRequest): P
 }
 
 async function runPrune({ prune }: OperationRooms, request: PruneRequest, how: Performance): Promise<Outcome> {
-  const { removed, reclaimedBytes } = await prune.run(request, how.signal, ({ type, id, name }) => {
-    how.onProgress(`removed ${type} ${name === '' ? id : name}`);
+  const { removed, reclaimedBytes } = await prune.run(request, how.signal, {
+    onRemoved: (victim) => how.onProgress(`removed ${wordsFor(victim)}`),
   });
+  return { message: `removed ${listOf(removed)}`, reclaimedBytes };
+}
+
+async function previewGc({ gc }: OperationRooms): Promise<Outcome> {
+  const { victims, reclaimableBytes } = await gc.preview();
+  return { message: `would remove ${listOf(victims)}`, reclaimedBytes: reclaimableBytes };
+}
+
+async function runGc({ gc }: OperationRooms, { signal, onProgress }: Performance): Promise<Outcome> {
+  const onRemoved = (victim: PruneVictim): void => onProgress(`removed ${wordsFor(victim)}`);
+  const { removed, reclaimedBytes } = await gc.run(signal, onRemoved);
   return { message: `removed ${listOf(removed)}`, reclaimedBytes };
 }
 
 function listOf(victims: readonly PruneVictim[]): string {
   if (victims.length === 0) return 'nothing';
-  const names = victims.slice(0, NAMES).map(({ type, id, name }) => `${type} ${name === '' ? id : name}`);
+  const names = victims.slice(0, NAMES).map(wordsFor);
   const others = victims.length - names.length;
   return `${names.join(', ')}${others === 0 ? '' : ` and ${String(others)} more`}`;
+}
+
+function wordsFor({ type, id, name }: PruneVictim): string {
+  return `${type} ${name === '' ? id : name}`;
 }
 
 async function runContainer(

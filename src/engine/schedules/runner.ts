@@ -118,7 +118,7 @@ export class Runner {
       ...fieldsOf(schedule),
       outcome: result,
       durationMs: Number((endedAt - startedAt) / 1_000_000n),
-      ...(schedule.definition.operation.kind === 'prune' ? { reclaimedBytes } : {}),
+      ...(['prune', 'image-gc'].includes(schedule.definition.operation.kind) ? { reclaimedBytes } : {}),
     };
     const text = `schedule ${schedule.name}: ${result}${message === '' ? '' : `: ${message}`}`;
     if (result === 'done') logger.info(text, { ...fields, message: 'schedule-run' });

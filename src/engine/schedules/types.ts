@@ -33,6 +33,8 @@ export type ScheduleOperation =
   /** Starts a container that exists; the run lasts until it has ended. */
   | { readonly kind: 'run-container'; readonly container: string }
   | { readonly kind: 'restart-container'; readonly container: string }
+  /** The collection of images, by the rules of the configuration. */
+  | { readonly kind: 'image-gc'; readonly dryRun: boolean }
   | { readonly kind: 'pull'; readonly reference: string };
 
 /** When, and by which rules. */

@@ -1,5 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { cpus, hostname, machine, release, totalmem } from 'node:os';
+import type { CdiDevices } from '../runtime/cdi.ts';
+import { limitWarnings } from './limits.ts';
 import type { SystemFacts, SystemInfo } from './types.ts';
 
 /** What only the composition root knows: options, and answers of other rooms. */
@@ -15,27 +17,51 @@ export interface FactSources {
     | 'cpuCount'
     | 'memoryBytes'
     | 'limits'
+    | 'cdiDirectories'
+    | 'cdiDevices'
     | 'runtimeVersion'
     | 'monitorVersion'
     | 'fileDescriptorCount'
     | 'warnings'
     | 'storageStatus'
+    | 'firewall'
   >;
-  readonly storageStatus: () => readonly (readonly [string, string])[];
+  readonly storageStatus: () => SystemInfo['storageStatus'] | Promise<SystemInfo['storageStatus']>;
+  readonly firewall: () => SystemInfo['firewall'];
+  /** Asked anew each time: controllers and sysctls come and go. */
+  readonly limits: () => Promise<SystemInfo['limits']>;
+  /** CDI devices that are there now, and what is wrong with their descriptions. */
+  readonly cdi: CdiDevices;
   /** Versions of the runtime and monitor programs; asked once, when first needed. */
   readonly versions: () => Promise<{ readonly runtime: string; readonly monitor: string }>;
   /** Warnings of the host's set-up that the composition root found (fallback runtime, vfs …). */
   readonly warnings: readonly string[];
+  /** Those of what may change under the engine; asked each time. Absent: none. */
+  readonly hostWarnings?: () => readonly string[];
 }
 
 /** Facts about engine and host for `docker info` and `docker version`. */
 export function createSystemFacts(sources: FactSources): SystemFacts {
   return {
+    async versions() {
+      const { experimental, defaultRuntime } = sources.configured();
+      const { runtime, monitor } = await sources.versions();
+      return {
+        machine: machine(),
+        kernelVersion: release(),
+        experimental,
+        defaultRuntime,
+        runtimeVersion: runtime,
+        monitorVersion: monitor,
+      };
+    },
     async info() {
       const configured = sources.configured();
-      const [release_, limits, versions, descriptors] = await Promise.all([
+      const [release_, storageStatus, limits, cdi, versions, descriptors] = await Promise.all([
         osRelease(),
-        limitsOfHost(configured.cgroupVersion),
+        sources.storageStatus(),
+        sources.limits(),
+        sources.cdi.list(),
         sources.versions(),
         readdir('/proc/self/fd').then((names) => names.length),
       ]);
@@ -49,14 +75,32 @@ export function createSystemFacts(sources: FactSources): SystemFacts {
         cpuCount: cpus().length,
         memoryBytes: totalmem(),
         limits,
+        cdiDirectories: sources.cdi.directories,
+        cdiDevices: cdi.names,
         runtimeVersion: versions.runtime,
         monitorVersion: versions.monitor,
         fileDescriptorCount: descriptors,
-        storageStatus: sources.storageStatus(),
-        warnings: [...limitWarnings(limits), ...sources.warnings],
+        storageStatus,
+        firewall: sources.firewall(),
+        warnings: [
+          ...limitWarnings(limits, configured.cgroupVersion),
+          ...storageWarnings(configured.storageDriver, storageStatus),
+          ...cdi.warnings,
+          ...sources.warnings,
+          ...(sources.hostWarnings?.() ?? []),
+        ],
       };
     },
   };
+}
+
+/** dockerd's. */
+function storageWarnings(driver: string, status: SystemInfo['storageStatus']): readonly string[] {
+  if (!status.some(([name]) => name === 'Data loop file')) return [];
+  return [
+    `WARNING: ${driver}: usage of loopback devices is strongly discouraged for production use.\n` +
+      '         Use `--storage-opt dm.thinpooldev` to specify a custom block storage device.',
+  ];
 }
 
 async function osRelease(): Promise<{ readonly name: string; readonly version: string }> {
@@ -65,53 +109,6 @@ async function osRelease(): Promise<{ readonly name: string; readonly version: s
   const { default: ini } = await import('ini');
   const values = ini.parse(await readText('/etc/os-release')) as Readonly<Record<string, string | undefined>>;
   return { name: values['PRETTY_NAME'] ?? 'Linux', version: values['VERSION_ID'] ?? '' };
-}
-
-/** Which limits this kernel and its mounted control groups can enforce. */
-export async function limitsOfHost(cgroupVersion: '1' | '2'): Promise<SystemInfo['limits']> {
-  const [controllers, forwarding, iptables, ip6tables, swap, weight, cpus, memoryNodes] = await Promise.all([
-    cgroupVersion === '2' ? readText('/sys/fs/cgroup/cgroup.controllers') : readText('/proc/cgroups'),
-    readText('/proc/sys/net/ipv4/ip_forward'),
-    readText('/proc/sys/net/bridge/bridge-nf-call-iptables'),
-    readText('/proc/sys/net/bridge/bridge-nf-call-ip6tables'),
-    cgroupVersion === '2' ? readText('/proc/swaps') : readText('/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes'),
-    cgroupVersion === '2' ? '' : readText('/sys/fs/cgroup/blkio/blkio.weight'),
-    readText(cgroupVersion === '2' ? '/sys/fs/cgroup/cpuset.cpus.effective' : '/sys/fs/cgroup/cpuset/cpuset.cpus'),
-    readText(cgroupVersion === '2' ? '/sys/fs/cgroup/cpuset.mems.effective' : '/sys/fs/cgroup/cpuset/cpuset.mems'),
-  ]);
-  const has = (name: string): boolean =>
-    cgroupVersion === '2'
-      ? controllers.split(/\s+/).includes(name)
-      : new RegExp(`^${name}\\t.*\\t1$`, 'm').test(controllers);
-  return {
-    memory: has('memory'),
-    swap: swap !== '',
-    cpuCfs: has('cpu'),
-    cpuShares: has('cpu'),
-    cpuset: has('cpuset'),
-    pids: has('pids'),
-    oomKillDisable: cgroupVersion === '1' && has('memory'),
-    memorySwappiness: cgroupVersion === '1' && has('memory'),
-    blkioWeight: cgroupVersion === '2' ? has('io') : weight !== '',
-    cpus: cpus.trim(),
-    memoryNodes: memoryNodes.trim(),
-    ipv4Forwarding: forwarding.trim() === '1',
-    bridgeNfIptables: iptables.trim() === '1',
-    bridgeNfIp6tables: ip6tables.trim() === '1',
-  };
-}
-
-/** Docker's texts, in Docker's order. */
-function limitWarnings(limits: SystemInfo['limits']): readonly string[] {
-  const missing: readonly (readonly [boolean, string])[] = [
-    [limits.memory, 'WARNING: No memory limit support'],
-    [limits.swap, 'WARNING: No swap limit support'],
-    [limits.cpuCfs, 'WARNING: No cpu cfs quota support'],
-    [limits.cpuShares, 'WARNING: No cpu shares support'],
-    [limits.cpuset, 'WARNING: No cpuset support'],
-    [limits.ipv4Forwarding, 'WARNING: IPv4 forwarding is disabled'],
-  ];
-  return missing.filter(([present]) => !present).map(([, text]) => text);
 }
 
 /** The text of a small file of the kernel or of /etc; '' when it is not there. */

@@ -23,6 +23,10 @@ export interface SystemInfo {
   readonly limits: {
     readonly memory: boolean;
     readonly swap: boolean;
+    readonly memoryReservation: boolean;
+    readonly kernelMemory: boolean;
+    readonly kernelMemoryTcp: boolean;
+    readonly cpuRealtime: boolean;
     readonly cpuCfs: boolean;
     readonly cpuShares: boolean;
     readonly cpuset: boolean;
@@ -30,6 +34,12 @@ export interface SystemInfo {
     readonly oomKillDisable: boolean;
     readonly memorySwappiness: boolean;
     readonly blkioWeight: boolean;
+    readonly blkioWeightDevice: boolean;
+    readonly blkioReadBps: boolean;
+    readonly blkioWriteBps: boolean;
+    readonly blkioReadIops: boolean;
+    readonly blkioWriteIops: boolean;
+    readonly cgroupNamespaces: boolean;
     /** Processors and memory nodes that control groups can hand out, as `0-3,6`; '' where that is not known. */
     readonly cpus: string;
     readonly memoryNodes: string;
@@ -42,6 +52,10 @@ export interface SystemInfo {
   readonly runtimeVersion: string;
   readonly monitorVersion: string;
   readonly initBinary: string;
+  /** Where descriptions of CDI devices are looked for. */
+  readonly cdiDirectories: readonly string[];
+  /** CDI devices of this host, by qualified name. */
+  readonly cdiDevices: readonly string[];
   readonly securityOptions: readonly string[];
   readonly insecureRegistries: readonly string[];
   readonly registryMirrors: readonly string[];
@@ -53,10 +67,28 @@ export interface SystemInfo {
   readonly noProxy: string;
   readonly startedAt: string;
   readonly fileDescriptorCount: number;
+  readonly firewall: FirewallFacts;
   readonly warnings: readonly string[];
+}
+
+/** The packet filter, and the host's manager of it. */
+export interface FirewallFacts {
+  readonly backend: 'nftables' | 'iptables' | 'none';
+  readonly hasFirewalld: boolean;
+  /** When firewalld has last made all rules anew, as far as the engine has heard; RFC 3339. */
+  readonly reloadedAt: string | null;
+  /** Zones that networks name and firewalld does not have. */
+  readonly missingZones: readonly string[];
 }
 
 /** Facts about engine and host. */
 export interface SystemFacts {
   info(): Promise<SystemInfo>;
+  /** The few of them that `docker version` shows: clients ask for it before each command. */
+  versions(): Promise<VersionFacts>;
 }
+
+export type VersionFacts = Pick<
+  SystemInfo,
+  'machine' | 'kernelVersion' | 'experimental' | 'defaultRuntime' | 'runtimeVersion' | 'monitorVersion'
+>;

@@ -91,7 +91,7 @@ export function capabilitiesOf(options: {
   return [...kept, ...added];
 }
 
-function normalise(name: string, field: string): string {
+function normalise(name: string, field: 'CapAdd' | 'CapDrop'): string {
   const upper = name.toUpperCase();
   if (upper === ALL) return ALL;
   const full = upper.startsWith('CAP_') ? upper : `CAP_${upper}`;

@@ -1,6 +1,8 @@
-import { readdir, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InvalidArgumentError } from '../../../base/errors.ts';
+import { InternalError, InvalidArgumentError } from '../../../base/errors.ts';
+import { majorOf, minorOf } from '../../oci/device-number.ts';
 import type { LinuxDevice, LinuxResources } from '../../oci/runtime-spec.ts';
 import type { DeviceRequest } from '../spec-types.ts';
 import type { DeviceGrant } from './input.ts';
@@ -77,55 +79,76 @@ export function parseDeviceRule(rule: string): DeviceRule {
   };
 }
 
-/** Looks `--device` requests up on the host; a directory stands for the nodes in it. */
+/**
+ * Looks `--device` requests up on the host; a directory stands for the nodes in it and below. InternalError in Docker's
+ * words for what is no device.
+ */
 export async function resolveDevices(requests: readonly DeviceRequest[]): Promise<readonly DeviceGrant[]> {
   const grants: DeviceGrant[] = [];
-  for (const request of requests) {
-    const found = await nodesAt(request.pathOnHost, request.pathInContainer);
-    if (found.length === 0) {
-      throw new InvalidArgumentError(
-        `error gathering device information while adding custom device "${request.pathOnHost}": no such file or directory`,
+  for (const { pathOnHost, pathInContainer, permissions } of requests) {
+    const resolved = await realpath(pathOnHost).catch(() => pathOnHost);
+    const info = await stat(resolved).catch(() => null);
+    const found = info?.isDirectory() === true ? await nodesBelow(resolved, pathInContainer) : [];
+    const own = info === null ? null : nodeOf(info, pathInContainer);
+    const devices = own === null ? found : [own];
+    if (devices.length === 0) {
+      const reason = info === null ? 'no such file or directory' : 'not a device node';
+      throw new InternalError(
+        `error gathering device information while adding custom device "${pathOnHost}": ${reason}`,
       );
     }
-    const permissions = request.permissions === '' ? 'rwm' : request.permissions;
-    grants.push(...found.map((device) => ({ device, permissions })));
+    grants.push(...devices.map((device) => ({ device, permissions: permissions === '' ? 'rwm' : permissions })));
   }
   return grants;
 }
 
 /** All device nodes of the host, for privileged containers. */
 export async function hostDevices(): Promise<readonly DeviceGrant[]> {
-  return (await nodesAt('/dev', '/dev')).map((device) => ({ device, permissions: 'rwm' }));
+  return (await nodesBelow('/dev', '/dev', NOT_HANDED_ON)).map((device) => ({ device, permissions: 'rwm' }));
 }
 
-async function nodesAt(path: string, target: string): Promise<readonly LinuxDevice[]> {
-  const info = await stat(path).catch(() => null);
-  if (info === null) return [];
-  if (info.isDirectory()) {
-    const names = (await readdir(path)).filter((name) => !NOT_HANDED_ON.has(name));
-    const nested = await Promise.all(names.map((name) => nodesAt(join(path, name), join(target, name))));
-    return nested.flat();
-  }
+/** A privileged container has every node of the host by its own name already; requests add other names. */
+export async function devicesOf(
+  privileged: boolean,
+  requests: readonly DeviceRequest[],
+): Promise<readonly DeviceGrant[]> {
+  if (!privileged) return resolveDevices(requests);
+  const renamed = requests.filter(({ pathOnHost, pathInContainer }) => pathOnHost !== pathInContainer);
+  return [...(await hostDevices()), ...(await resolveDevices(renamed))];
+}
+
+/** Symbolic links are nodes that stand somewhere else too. */
+async function nodesBelow(
+  path: string,
+  target: string,
+  except: ReadonlySet<string> = new Set(),
+): Promise<readonly LinuxDevice[]> {
+  const names = await readdir(path).catch(() => []);
+  const nested = await Promise.all(
+    names
+      .filter((name) => !except.has(name))
+      .map(async (name) => {
+        const inner = join(path, name);
+        const info = await lstat(inner).catch(() => null);
+        if (info === null) return [];
+        if (info.isDirectory()) return nodesBelow(inner, join(target, name), except);
+        const node = nodeOf(info, join(target, name));
+        return node === null ? [] : [node];
+      }),
+  );
+  return nested.flat();
+}
+
+function nodeOf(info: Stats, path: string): LinuxDevice | null {
   const kind = info.mode & S_IFMT;
-  if (kind !== S_IFCHR && kind !== S_IFBLK) return [];
-  return [
-    {
-      type: kind === S_IFCHR ? 'c' : 'b',
-      path: target,
-      major: majorOf(info.rdev),
-      minor: minorOf(info.rdev),
-      fileMode: info.mode & PERMISSION_BITS,
-      uid: info.uid,
-      gid: info.gid,
-    },
-  ];
-}
-
-/** Linux's packing of a device number (glibc gnu_dev_major): 12 bits major, 20 bits minor. */
-function majorOf(device: number): number {
-  return Math.floor(device / 256) & 0xfff;
-}
-
-function minorOf(device: number): number {
-  return (device & 0xff) + ((Math.floor(device / 2 ** 12) >>> 0) & 0xfff00);
+  if (kind !== S_IFCHR && kind !== S_IFBLK) return null;
+  return {
+    type: kind === S_IFCHR ? 'c' : 'b',
+    path,
+    major: majorOf(info.rdev),
+    minor: minorOf(info.rdev),
+    fileMode: info.mode & PERMISSION_BITS,
+    uid: info.uid,
+    gid: info.gid,
+  };
 }

@@ -1,5 +1,7 @@
+import type { IdMapping } from '../../oci/id-mapping.ts';
 import type { Mount } from '../../oci/mount.ts';
 import type { LinuxDevice, LinuxSeccomp } from '../../oci/runtime-spec.ts';
+import type { BlockDeviceLimits } from '../resources/block-devices.ts';
 import type { ContainerSpec } from '../spec-types.ts';
 
 /** A user as looked up in the container's own /etc/passwd and /etc/group. */
@@ -15,6 +17,8 @@ export interface ResolvedUser {
 export interface ResolvedMount {
   readonly destination: string;
   readonly mount: Mount;
+  /** Present and true: what lies there has the ids inside, and is mapped in a user namespace. */
+  readonly mapped?: boolean;
 }
 
 /** A device node and what may be done with it. */
@@ -34,6 +38,8 @@ export interface ResolvedNamespaces {
   readonly pid: NamespaceChoice;
   readonly uts: NamespaceChoice;
   readonly cgroup: 'host' | null;
+  /** Null: the host's. It is joined by its file; the runtime wants its ids as well. */
+  readonly user: { readonly path: string; readonly mapping: IdMapping } | null;
 }
 
 /** Everything that the pure translation to a runtime-spec needs: spec with image defaults filled in, and resolved facts. */
@@ -54,6 +60,8 @@ export interface RuntimeSpecInput {
   readonly resolvConfPath: string;
   /** Host directory or tmpfs for /dev/shm of shared ipc; null: its own tmpfs. */
   readonly shmPath: string | null;
+  /** `--ipc none`: nothing is shared, not even within. */
+  readonly noIpc: boolean;
   readonly shmSizeBytes: number;
   /** What seccompFor gave; null: unconfined. */
   readonly seccomp: LinuxSeccomp | null;
@@ -67,6 +75,12 @@ export interface RuntimeSpecInput {
   readonly noNewPrivileges: boolean;
   /** Device nodes to put in (`--device`, or the host's when privileged), see devices.ts. */
   readonly devices: readonly DeviceGrant[];
+  /** Limits of single block devices. */
+  readonly blockDevices?: BlockDeviceLimits;
+  /** Variables of linked containers, which the container's own override. */
+  readonly linkEnvironment?: readonly string[];
+  /** /sys/fs/cgroup may be written to (Docker's `writable-cgroups`); privileged containers always can. */
+  readonly writableCgroups?: boolean;
   /** Host's init binary to put in as /sbin/docker-init, or null. */
   readonly initPath: string | null;
 }

@@ -1,3 +1,4 @@
+import type { IdMapping } from '../../oci/id-mapping.ts';
 import type { LinuxSpec, ProcessSpec, RuntimeSpec, SpecMount } from '../../oci/runtime-spec.ts';
 import type { ExecSpec } from '../types.ts';
 import { capabilitiesOf } from './capabilities.ts';
@@ -9,6 +10,8 @@ import { limitsOf } from './resources.ts';
 const OCI_VERSION = '1.0.2';
 const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const INIT_PATH_INSIDE = '/sbin/docker-init';
+/** Highest group that `ping_group_range` takes. */
+const MAX_GROUP = 2_147_483_647;
 
 /** Translates a container to the runtime's `config.json`. Pure: every fact of the host is in `input`. */
 export function runtimeSpecOf(input: RuntimeSpecInput): RuntimeSpec {
@@ -72,7 +75,7 @@ function processOf(input: RuntimeSpecInput): ProcessSpec {
     capabilityMask: input.capabilityMask,
   });
   const identity = [`HOSTNAME=${input.hostname}`, ...terminalEnv(spec.terminal)];
-  const env = mergeEnv([DEFAULT_PATH, ...identity], spec.env);
+  const env = mergeEnv([DEFAULT_PATH, ...identity, ...(input.linkEnvironment ?? [])], spec.env);
   return {
     terminal: spec.terminal,
     ...(spec.terminal && spec.consoleSize !== null ? { consoleSize: sizeOf(spec.consoleSize) } : {}),
@@ -127,6 +130,7 @@ function mountsOf(input: RuntimeSpecInput): readonly SpecMount[] {
 
 function kernelMounts(input: RuntimeSpecInput): readonly SpecMount[] {
   const access = input.spec.host.privileged ? 'rw' : 'ro';
+  const cgroupAccess = input.writableCgroups === true ? 'rw' : access;
   const quiet = ['nosuid', 'noexec', 'nodev'];
   const shm: SpecMount =
     input.shmPath === null
@@ -152,10 +156,17 @@ function kernelMounts(input: RuntimeSpecInput): readonly SpecMount[] {
       options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
     },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...quiet, access] },
-    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [access, ...quiet] },
-    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: quiet },
-    shm,
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: [cgroupAccess, ...quiet] },
+    ...(input.noIpc ? [] : [mqueueOf(input, quiet), shm]),
   ];
+}
+
+/** Message queues belong to the ipc namespace: only who owns that can mount them. */
+function mqueueOf({ namespaces }: RuntimeSpecInput, quiet: readonly string[]): SpecMount {
+  const destination = '/dev/mqueue';
+  return namespaces.user !== null && namespaces.ipc === 'host'
+    ? { destination, type: 'bind', source: destination, options: ['rbind', 'rprivate', ...quiet] }
+    : { destination, type: 'mqueue', source: 'mqueue', options: quiet };
 }
 
 function fileMounts(input: RuntimeSpecInput): readonly SpecMount[] {
@@ -179,12 +190,12 @@ function linuxOf(input: RuntimeSpecInput): LinuxSpec {
   const privileged = host.privileged;
   const masked = host.maskedPaths ?? (privileged ? [] : DEFAULT_PATHS.masked);
   const readonlyPaths = host.readonlyPaths ?? (privileged ? [] : DEFAULT_PATHS.readonly);
-  const slave = input.mounts.some(({ mount }) => mount.options.some((option) => /^r?(slave|shared)$/.test(option)));
   return {
     namespaces: namespacesOf(input),
+    ...idMappingsOf(input.namespaces.user?.mapping ?? null),
     cgroupsPath: input.cgroupsPath,
     resources: {
-      ...limitsOf(host.resources),
+      ...limitsOf(host.resources, input.blockDevices),
       devices: deviceRules(privileged, input.devices, host.deviceCgroupRules),
     },
     ...(input.seccomp === null ? {} : { seccomp: input.seccomp }),
@@ -192,8 +203,15 @@ function linuxOf(input: RuntimeSpecInput): LinuxSpec {
     readonlyPaths,
     devices: input.devices.map(({ device }) => device),
     sysctl: sysctlsOf(input),
-    ...(slave ? { rootfsPropagation: 'rslave' } : {}),
+    ...rootPropagationOf(input),
   };
+}
+
+/** As wide as the widest of the mounts: what is mounted in a shared one inside is to be seen outside. */
+function rootPropagationOf({ mounts }: RuntimeSpecInput): Pick<LinuxSpec, 'rootfsPropagation'> {
+  const words = mounts.flatMap(({ mount }) => mount.options);
+  if (words.some((word) => /^r?shared$/.test(word))) return { rootfsPropagation: 'shared' };
+  return words.some((word) => /^r?slave$/.test(word)) ? { rootfsPropagation: 'rslave' } : {};
 }
 
 function namespacesOf(input: RuntimeSpecInput): LinuxSpec['namespaces'] {
@@ -207,7 +225,8 @@ function namespacesOf(input: RuntimeSpecInput): LinuxSpec['namespaces'] {
   const joined = wanted.flatMap(([type, where]) =>
     where === 'host' ? [] : [where === null ? { type } : { type, path: where.path }],
   );
-  return [{ type: 'mount' }, ...joined];
+  const { user } = input.namespaces;
+  return [{ type: 'mount' }, ...(user === null ? [] : [{ type: 'user', path: user.path }]), ...joined];
 }
 
 /**
@@ -217,7 +236,17 @@ function namespacesOf(input: RuntimeSpecInput): LinuxSpec['namespaces'] {
 function sysctlsOf(input: RuntimeSpecInput): Readonly<Record<string, string>> {
   const ownNetwork = input.namespaces.network !== 'host' && input.spec.host.network.kind !== 'container';
   const defaults: Record<string, string> = ownNetwork
-    ? { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': '0 2147483647' }
+    ? { 'net.ipv4.ip_unprivileged_port_start': '0', 'net.ipv4.ping_group_range': `0 ${String(lastGroup(input))}` }
     : {};
   return { ...defaults, ...input.spec.host.sysctls };
+}
+
+/** The kernel takes only groups that exist in the user namespace. */
+function lastGroup({ namespaces: { user } }: RuntimeSpecInput): number {
+  const first = user?.mapping.gids.find(({ containerID }) => containerID === 0);
+  return first === undefined ? MAX_GROUP : first.size - 1;
+}
+
+function idMappingsOf(mapping: IdMapping | null): Pick<LinuxSpec, 'uidMappings' | 'gidMappings'> {
+  return mapping === null ? {} : { uidMappings: mapping.uids, gidMappings: mapping.gids };
 }

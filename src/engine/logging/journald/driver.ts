@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
-import { InvalidArgumentError, NotImplementedError, UnavailableError } from '../../../base/errors.ts';
-import type { JournalLogDriver, ReadableLogDriver } from '../driver.ts';
-import { attributesOf, checkPatterns } from './attributes.ts';
-import { checkTag, DEFAULT_TAG, renderTag } from './tag.ts';
+import { InternalError } from '../../../base/errors.ts';
+import type { JournalLogDriver, LoggedContainer, ShippingLogDriver } from '../driver.ts';
+import { DEFAULT_BOUNDS, openMonitorLog, readMonitorLog, rotateMonitorLog } from '../monitor-log.ts';
+import { ATTRIBUTE_OPTIONS, attributesOf, checkPatterns } from '../options/attributes.ts';
+import { refuseUnknown, validateOptions, type LogOptions } from '../options/every-driver.ts';
+import { checkTag, DEFAULT_TAG, renderTag } from '../options/tag.ts';
+import type { JournaldSpec } from './sink.ts';
 
 /** What the driver stands on. */
 export interface JournaldGround {
-  /** Keeps the bounded file from which `docker logs` reads. */
-  readonly file: ReadableLogDriver;
   /** Whether the monitor can write fields of ours (conmon's `--log-label`). */
   readonly writesFields: boolean;
   /** Where journald listens. */
@@ -15,62 +16,79 @@ export interface JournaldGround {
 }
 
 const SOCKET_PATH = '/run/systemd/journal/socket';
-const ATTRIBUTE_OPTIONS = ['labels', 'labels-regex', 'env', 'env-regex'] as const;
+const OWN = new Set(['tag', ...ATTRIBUTE_OPTIONS]);
+const SHORT_ID_LENGTH = 12;
 
 /**
- * The journal, beside a bounded file of the container's own. The monitor writes both, so that no line is lost or late
- * while the daemon is away; the daemon reads the file, which is faster than the journal and is there where the journal
- * keeps nothing (a container's or a full disk's).
+ * The journal, beside the monitor's log. Where the monitor can write all that is asked for, it writes both, so that no
+ * line is late while the daemon is away; labels and variables that an older conmon cannot write go by the pump. The daemon
+ * reads the file, which is faster than the journal and is there where the journal keeps nothing (a container's or a full
+ * disk's).
  */
 export function createJournaldLogDriver({
-  file,
   writesFields,
   socketPath = SOCKET_PATH,
-}: JournaldGround): JournalLogDriver {
+}: JournaldGround): JournalLogDriver & ShippingLogDriver {
   return {
     name: 'journald',
     validate(options) {
-      for (const [name, value] of Object.entries(options)) checkOption(name, value);
-      checkTag(options['tag'] ?? DEFAULT_TAG);
-      checkPatterns(options);
+      validateOptions(options, (own) => {
+        refuseUnknown(own, OWN, (name) => `unknown log opt '${name}' for journald log driver`);
+        checkTag(own['tag'] ?? DEFAULT_TAG);
+        checkPatterns(own);
+      });
     },
-    warnings(options) {
-      const idle = ATTRIBUTE_OPTIONS.filter((name) => (options[name] ?? '') !== '');
-      if (writesFields || idle.length === 0) return [];
-      return [
-        `log opt ${idle.map((name) => `'${name}'`).join(', ')} has no effect with the journald log driver: the conmon of this host is too old to write fields of ours (it has no --log-label)`,
-      ];
-    },
-    open: (containerId, directory) => file.open(containerId, directory),
-    read: (log, options) => file.read(log, options),
-    // Its bounds are the file's own defaults: no option of this driver speaks of them.
-    rotate: (log, _options, reopen) => file.rotate(log, {}, reopen),
+    open: openMonitorLog,
+    canRead: () => true,
+    warnings: () => [],
+    read: readMonitorLog,
+    // No option of this driver speaks of bounds.
+    rotate: (log, _options, reopen) => rotateMonitorLog(log, DEFAULT_BOUNDS, reopen),
     journalEntry(container, options) {
-      if (!existsSync(socketPath)) {
-        throw new UnavailableError('failed to initialize logging driver: journald is not enabled on this host');
-      }
+      if (!existsSync(socketPath)) throw noJournal();
+      if (!isWrittenByMonitor(options)) return null;
       return {
         name: container.name,
         tag: renderTag(options['tag'] ?? DEFAULT_TAG, container),
-        fields: writesFields ? { IMAGE_NAME: container.imageName, ...attributesOf(container, options) } : {},
+        fields: writesFields ? { IMAGE_NAME: container.imageName, ...attributesOf(container, options, fieldName) } : {},
       };
     },
+    shippedPath: () => null,
+    sink(container, options): JournaldSpec | null {
+      if (isWrittenByMonitor(options)) return null;
+      return { kind: 'journald', socketPath, fields: fieldsOf(container, options) };
+    },
+    async reach() {
+      if (!existsSync(socketPath)) throw noJournal();
+    },
+  };
+
+  function isWrittenByMonitor(options: LogOptions): boolean {
+    return writesFields || ATTRIBUTE_OPTIONS.every((name) => (options[name] ?? '') === '');
+  }
+}
+
+/** Docker's rule: capitals, digits and underscores, none of these last at the start (journald drops such fields). */
+export function fieldName(key: string): string {
+  return key
+    .toUpperCase()
+    .replace(/[^A-Z0-9_]/g, '_')
+    .replace(/^_+/, '');
+}
+
+function fieldsOf(container: LoggedContainer, options: LogOptions): Readonly<Record<string, string>> {
+  const tag = renderTag(options['tag'] ?? DEFAULT_TAG, container);
+  return {
+    CONTAINER_ID: container.id.slice(0, SHORT_ID_LENGTH),
+    CONTAINER_ID_FULL: container.id,
+    CONTAINER_NAME: container.name,
+    CONTAINER_TAG: tag,
+    IMAGE_NAME: container.imageName,
+    SYSLOG_IDENTIFIER: tag,
+    ...attributesOf(container, options, fieldName),
   };
 }
 
-function checkOption(name: string, value: string): void {
-  switch (name) {
-    case 'tag':
-    case 'labels':
-    case 'labels-regex':
-    case 'env':
-    case 'env-regex':
-      return;
-    case 'mode':
-      if (value === 'blocking') return;
-      if (value !== 'non-blocking') throw new InvalidArgumentError(`logger: logging mode not supported: ${value}`);
-      throw new NotImplementedError(`log opt 'mode=${value}' is not supported by this version of moored`);
-    default:
-      throw new InvalidArgumentError(`unknown log opt '${name}' for journald log driver`);
-  }
+function noJournal(): InternalError {
+  return new InternalError('journald is not enabled on this host');
 }

@@ -1,79 +1,75 @@
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseByteSize } from '../../../base/byte-size.ts';
-import { InvalidArgumentError, NotImplementedError } from '../../../base/errors.ts';
-import type { ContainerLog, ReadableLogDriver } from '../driver.ts';
-import { parseCursor } from './line.ts';
-import { shift } from './log-files.ts';
-import { readLog } from './reader.ts';
+import { InvalidArgumentError } from '../../../base/errors.ts';
+import type { ContainerId } from '../../../base/ids.ts';
+import type { LoggedContainer, ShippingLogDriver } from '../driver.ts';
+import { DEFAULT_BOUNDS, openMonitorLog, readMonitorLog, rotateMonitorLog, type LogBounds } from '../monitor-log.ts';
+import { ATTRIBUTE_OPTIONS, attributesOf, checkPatterns } from '../options/attributes.ts';
+import { refuseUnknown, validateOptions, type LogOptions } from '../options/every-driver.ts';
+import { atoi, humanSize, parseBool } from '../options/go-values.ts';
+import { checkTag, renderTag } from '../options/tag.ts';
+import { goJsonMap } from '../sink.ts';
+import type { JsonFileSpec } from './sink.ts';
 
-/** Bounded by default: a container that talks for years takes 50 MiB and no more. */
-const DEFAULT_MAX_SIZE_BYTES = 10 * 1024 * 1024;
-const DEFAULT_MAX_FILES = 5;
+const OWN = new Set(['max-size', 'max-file', 'compress', 'tag', ...ATTRIBUTE_OPTIONS]);
 
-const FILE_NAME = 'container.log';
-const LATER = new Set(['labels', 'labels-regex', 'env', 'env-regex', 'tag', 'max-buffer-size']);
-
-/** Docker's default driver: files beside the container, bounded, readable. The monitor writes them; see line.ts. */
-export const jsonFileLogDriver: ReadableLogDriver = {
+/**
+ * Docker's default driver: lines as JSON in a file beside the container, bounded, for whoever reads logs from files. The
+ * monitor's own log, bounded alike, is what `docker logs` reads.
+ */
+export const jsonFileLogDriver: ShippingLogDriver = {
   name: 'json-file',
   validate: (options) => {
-    limitsOf(options);
-    for (const [name, value] of Object.entries(options)) refuseUnoffered(name, value);
+    validateOptions(options, (own) => {
+      refuseUnknown(own, OWN, (name) => `unknown log opt '${name}' for json-file log driver`);
+      limitsOf(own);
+      checkTag(own['tag'] ?? '');
+      checkPatterns(own);
+    });
   },
-  open: (containerId, directory): ContainerLog => ({ containerId, path: join(directory, FILE_NAME) }),
-  read: (log, options) => {
-    // Told before a stream is promised: a generator would only begin with its first record.
-    const place = typeof options.after === 'string' ? parseCursor(options.after) : null;
-    return readLog(log, options, place);
-  },
-  async rotate(log, options, reopen) {
+  open: openMonitorLog,
+  canRead: () => true,
+  warnings: () => [],
+  read: readMonitorLog,
+  rotate: (log, options, reopen) => {
     const { maxSizeBytes, maxFiles } = limitsOf(options);
-    if (maxSizeBytes === null) return;
-    const size = await stat(log.path).then(
-      (info) => info.size,
-      () => 0,
-    );
-    if (size > maxSizeBytes) await shift(log.path, maxFiles, reopen);
+    // Two at least: what one file holds must not go before it was shipped.
+    return rotateMonitorLog(log, { maxSizeBytes, maxFiles: Math.max(2, maxFiles) }, reopen);
   },
+  shippedPath: (containerId: ContainerId, directory: string) => join(directory, `${containerId}-json.log`),
+  sink(container, options, shippedPath): JsonFileSpec | null {
+    if (shippedPath === null) return null;
+    return { kind: 'json-file', path: shippedPath, attrs: attrsOf(container, options), ...limitsOf(options) };
+  },
+  reach: () => Promise.resolve(),
 };
 
-/** `max-size` (`-1`: unbounded) and `max-file`. InvalidArgumentError in Docker's words. */
-function limitsOf(options: Readonly<Record<string, string>>): {
-  readonly maxSizeBytes: number | null;
-  readonly maxFiles: number;
-} {
-  const size = options['max-size'];
-  const files = options['max-file'];
-  const maxFiles = files === undefined ? DEFAULT_MAX_FILES : Number(files);
-  if (!Number.isInteger(maxFiles) || files === '') {
-    throw new InvalidArgumentError(`strconv.Atoi: parsing "${files ?? ''}": invalid syntax`);
-  }
-  if (maxFiles < 1) throw new InvalidArgumentError('max-file cannot be less than 1');
-  if (size === '-1') {
-    if (files !== undefined && maxFiles > 1) throw new InvalidArgumentError('max-file cannot be set without max-size');
-    return { maxSizeBytes: null, maxFiles };
-  }
-  const maxSizeBytes = size === undefined ? DEFAULT_MAX_SIZE_BYTES : parseByteSize(size);
-  if (maxSizeBytes === null) throw new InvalidArgumentError(`invalid size: '${size ?? ''}'`);
-  if (maxSizeBytes <= 0) throw new InvalidArgumentError('max-size must be a positive number');
-  return { maxSizeBytes, maxFiles };
+/** `attrs` of each line, as JSON; null for none. */
+function attrsOf(container: LoggedContainer, options: LogOptions): string | null {
+  const tag = renderTag(options['tag'] ?? '', container);
+  const attributes = { ...attributesOf(container, options), ...(tag === '' ? {} : { tag }) };
+  return Object.keys(attributes).length === 0 ? null : goJsonMap(attributes);
 }
 
-function refuseUnoffered(name: string, value: string): void {
-  switch (name) {
-    case 'max-size':
-    case 'max-file':
-      return;
-    case 'compress':
-      if (value === 'false') return;
-      break;
-    case 'mode':
-      if (value === 'blocking') return;
-      if (value !== 'non-blocking') throw new InvalidArgumentError(`logger: logging mode not supported: ${value}`);
-      break;
-    default:
-      if (!LATER.has(name)) throw new InvalidArgumentError(`unknown log opt '${name}' for json-file log driver`);
+/** `max-size` (`-1`: unbounded), `max-file`, `compress`. InvalidArgumentError in Docker's words. */
+function limitsOf(options: LogOptions): LogBounds & { readonly compress: boolean } {
+  const { 'max-size': size, 'max-file': files, compress: compressed } = options;
+  const maxSizeBytes = sizeOf(size);
+  const maxFiles = files === undefined ? DEFAULT_BOUNDS.maxFiles : atoi(files);
+  if (maxFiles < 1) throw new InvalidArgumentError('max-file cannot be less than 1');
+  if (maxSizeBytes === null && files !== undefined && maxFiles > 1) {
+    throw new InvalidArgumentError('max-file cannot be set without max-size');
   }
-  throw new NotImplementedError(`log opt '${name}=${value}' is not supported by this version of moored`);
+  const compress = compressed !== undefined && parseBool(compressed);
+  if (compress && (maxFiles === 1 || maxSizeBytes === null)) {
+    throw new InvalidArgumentError('compress cannot be true when max-file is less than 2 or max-size is not set');
+  }
+  return { maxSizeBytes, maxFiles, compress };
+}
+
+function sizeOf(text: string | undefined): number | null {
+  if (text === undefined) return DEFAULT_BOUNDS.maxSizeBytes;
+  if (text === '-1') return null;
+  const size = humanSize(text);
+  if (size <= 0) throw new InvalidArgumentError('max-size must be a positive number');
+  return size;
 }

@@ -1,3 +1,4 @@
+import type { Clock } from '../../../base/clock.ts';
 import { ConflictError, errnoCodeOf } from '../../../base/errors.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { AttachSession } from '../monitor.ts';
@@ -7,12 +8,14 @@ import type { TaskNature } from './run-directory.ts';
 /** Where a process can be attached to: connects when the first session comes, and again after the last has gone. */
 export class AttachPoint {
   readonly #kernel: Pick<Kernel, 'sockets'>;
+  readonly #clock: Clock;
   readonly #socketPath: string;
   readonly #nature: TaskNature;
   #hub: Promise<AttachHub> | null = null;
 
-  constructor(kernel: Pick<Kernel, 'sockets'>, bundlePath: string, nature: TaskNature) {
+  constructor(kernel: Pick<Kernel, 'sockets'>, clock: Clock, bundlePath: string, nature: TaskNature) {
     this.#kernel = kernel;
+    this.#clock = clock;
     this.#socketPath = `${bundlePath}/attach`;
     this.#nature = nature;
   }
@@ -32,12 +35,12 @@ export class AttachPoint {
   #connect(): Promise<AttachHub> {
     const { stdin, keepStdinOpen, terminal } = this.#nature;
     const nature = { stdin, closable: stdin && !keepStdinOpen && !terminal };
-    return this.#kernel.sockets.connectSeqpacket(this.#socketPath).then(
-      (socket) =>
-        new AttachHub(socket, nature, () => {
-          this.#hub = null;
-        }),
-    );
+    const onClosing = (): void => {
+      this.#hub = null;
+    };
+    return this.#kernel.sockets
+      .connectSeqpacket(this.#socketPath)
+      .then((socket) => new AttachHub(socket, nature, { clock: this.#clock, onClosing }));
   }
 }
 

@@ -12,15 +12,23 @@
  * made just before the start only the first would be sure to get the first output; and any connection's end closes a
  * stdin that is not to be left open, also that of a client which never wrote. conmon waits for a slow reader anyway, so
  * sharing costs no independence.
+ *
+ * A reader that is slow slows the process down, as at any pipe, and loses nothing; so it is in dockerd, whose buffer of
+ * 1 MB only puts it off. One that takes nothing at all is waited for as long as it is alone; where others wait with it, it
+ * is let go after {@link PATIENCE_MS}.
  */
 import { Writable, type Duplex } from 'node:stream';
-import { ConflictError } from '../../../base/errors.ts';
+import type { Clock } from '../../../base/clock.ts';
+import { ConflictError, UnavailableError } from '../../../base/errors.ts';
 import type { OutputSink, OutputStream } from '../../oci/streams.ts';
 import type { AttachSession } from '../monitor.ts';
+import { Gathering } from './gathering.ts';
 
 /** conmon reads this much of a packet and drops the rest. */
 const MAX_INPUT_PACKET = 32_768;
 const STDERR_BYTE = 3;
+/** How long sessions wait for another one's sink. */
+const PATIENCE_MS = 30_000;
 
 /** How a process's stdin behaves. */
 export interface StdinNature {
@@ -29,24 +37,36 @@ export interface StdinNature {
   readonly closable: boolean;
 }
 
+export interface HubSurroundings {
+  readonly clock: Clock;
+  /** Called once, when the next session needs a connection of its own. */
+  readonly onClosing: () => void;
+}
+
 /** The one connection of a process, and its sessions. */
 export class AttachHub {
   readonly #socket: Duplex;
   readonly #nature: StdinNature;
   readonly #sessions = new Set<Session>();
   readonly #onClosing: () => void;
+  readonly #clock: Clock;
+  readonly #gathering: Gathering;
   #input: Promise<void> = Promise.resolve();
   #inputClosed = false;
   #ended = false;
-  /** Packets being delivered to slow sinks. */
-  #delivering = false;
+  /** Chunks being delivered to slow sinks. */
+  #delivering = 0;
 
-  constructor(socket: Duplex, nature: StdinNature, onClosing: () => void) {
+  constructor(socket: Duplex, nature: StdinNature, { clock, onClosing }: HubSurroundings) {
     this.#socket = socket;
     this.#nature = nature;
+    this.#clock = clock;
     this.#onClosing = onClosing;
+    this.#gathering = new Gathering(clock, (stream, chunk) => this.#deliver(stream, chunk));
     socket.pause();
-    socket.on('data', (packet: Buffer) => this.#deliver(packet));
+    socket.on('data', (packet: Buffer) => {
+      this.#gathering.add(packet[0] === STDERR_BYTE ? 'stderr' : 'stdout', packet.subarray(1));
+    });
     socket.on('end', () => socket.destroy());
     // A monitor that was killed resets the connection: the end, like any other.
     socket.on('error', () => socket.destroy());
@@ -116,38 +136,68 @@ export class AttachHub {
     });
   }
 
-  #deliver(packet: Buffer): void {
-    const stream: OutputStream = packet[0] === STDERR_BYTE ? 'stderr' : 'stdout';
-    const chunk = packet.subarray(1);
+  /** False when somebody is slow and goes on looking at the chunk. */
+  #deliver(stream: OutputStream, chunk: Buffer): boolean {
     const slow: Promise<void>[] = [];
     for (const session of this.#sessions) {
       const pending = session.take(stream, chunk);
       if (pending !== null) slow.push(pending);
     }
-    if (slow.length === 0) return;
-    this.#delivering = true;
+    if (slow.length === 0) return true;
+    void this.#waitFor(slow);
+    return false;
+  }
+
+  async #waitFor(slow: readonly Promise<void>[]): Promise<void> {
+    this.#delivering += 1;
     this.#socket.pause();
-    void Promise.all(slow).then(() => {
-      this.#delivering = false;
-      this.#flow();
-    });
+    using _timer = new Repeating(this.#clock, PATIENCE_MS, () => this.#letStuckGo());
+    await Promise.all(slow);
+    this.#delivering -= 1;
+    this.#flow();
+  }
+
+  /** Called when some session has taken nothing for too long. */
+  #letStuckGo(): void {
+    if (this.#sessions.size < 2) return;
+    for (const session of this.#sessions) session.giveUpWhenStuck();
   }
 
   /** Output flows while no sink is busy and every session has said where to. */
   #flow(): void {
     if (this.#ended) return;
     const waiting = [...this.#sessions].some((session) => !session.isPiping);
-    if (waiting || this.#delivering) this.#socket.pause();
+    if (waiting || this.#delivering > 0) this.#socket.pause();
     else this.#socket.resume();
   }
 
   #end(): void {
     if (this.#ended) return;
+    this.#gathering.flush();
+    this.#gathering[Symbol.dispose]();
     this.#ended = true;
     this.#inputClosed = true;
     for (const session of this.#sessions) session.finish();
     this.#sessions.clear();
     this.#onClosing();
+  }
+}
+
+/** Calls back again and again until it is disposed of. */
+class Repeating implements Disposable {
+  #timer: Disposable;
+
+  constructor(clock: Clock, intervalMs: number, callback: () => void) {
+    const next = (): Disposable =>
+      clock.after(intervalMs, () => {
+        this.#timer = next();
+        callback();
+      });
+    this.#timer = next();
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer[Symbol.dispose]();
   }
 }
 
@@ -158,9 +208,11 @@ class Session implements AttachSession {
   readonly #done = Promise.withResolvers<void>();
   #sink: OutputSink | null = null;
   #settled = false;
-  #last: Promise<void> | null = null;
-  /** Ends the wait for a slow sink: one whose client has gone may never answer, and the others must not wait for it. */
-  #release: (() => void) | null = null;
+  /**
+   * Chunks that the sink has not taken yet, each by how to end the wait for it: a sink whose client has gone may never
+   * answer, and the others must not wait for it.
+   */
+  readonly #waits = new Set<() => void>();
 
   constructor(hub: AttachHub) {
     this.#hub = hub;
@@ -194,9 +246,13 @@ class Session implements AttachSession {
       const pending = this.#sink?.write(stream, chunk);
       if (!(pending instanceof Promise)) return null;
       const { promise, resolve } = Promise.withResolvers<void>();
-      this.#release = resolve;
-      pending.then(resolve, (error: unknown) => this.#fail(error));
-      this.#last = promise;
+      const taken = (): void => {
+        this.#waits.delete(taken);
+        resolve();
+        if (this.#settled && this.#waits.size === 0) this.#done.resolve();
+      };
+      this.#waits.add(taken);
+      pending.then(taken, (error: unknown) => this.#fail(error));
       return promise;
     } catch (error) {
       this.#fail(error);
@@ -208,13 +264,16 @@ class Session implements AttachSession {
   finish(): void {
     if (this.#settled) return;
     this.#settled = true;
-    const settle = (): void => this.#done.resolve();
-    if (this.#last === null) settle();
-    else void this.#last.then(settle);
+    if (this.#waits.size === 0) this.#done.resolve();
+  }
+
+  /** Ends the session when its sink has not taken what it was given. */
+  giveUpWhenStuck(): void {
+    if (this.#waits.size > 0) this.#fail(new UnavailableError('the client reads nothing while others wait for it'));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#release?.();
+    this.#release();
     this.finish();
     this.#hub.leave(this);
     this.stdin.destroy();
@@ -223,7 +282,11 @@ class Session implements AttachSession {
   #fail(error: unknown): void {
     this.#settled = true;
     this.#done.reject(error);
-    this.#release?.();
+    this.#release();
     this.#hub.leave(this);
+  }
+
+  #release(): void {
+    for (const taken of [...this.#waits]) taken();
   }
 }

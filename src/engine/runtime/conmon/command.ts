@@ -1,5 +1,6 @@
 /** conmon's command line. */
 import { readFileSync } from 'node:fs';
+import type { CheckpointPlace } from '../checkpoints.ts';
 import type { JournalFields } from '../monitor.ts';
 import type { OciRuntime } from '../runtime.ts';
 
@@ -20,6 +21,8 @@ export interface MonitorCommand {
   readonly terminal: boolean;
   readonly stdin: boolean;
   readonly keepStdinOpen: boolean;
+  /** Null: a new process is made. */
+  readonly restore?: CheckpointPlace | null;
   readonly exec: { readonly processPath: string; readonly attachFirst: boolean } | null;
 }
 
@@ -30,7 +33,7 @@ export const OOM_FILE = 'oom';
 export const RUNTIME_LOG_FILE = 'runtime.log';
 
 export function conmonArguments(command: MonitorCommand): [string, ...string[]] {
-  const { runtime, exec } = command;
+  const { runtime, exec, restore = null } = command;
   return [
     command.conmonPath,
     '--api-version=1',
@@ -56,9 +59,15 @@ export function conmonArguments(command: MonitorCommand): [string, ...string[]] 
     ...(command.stdin ? ['--stdin'] : []),
     // A terminal's input has no end: a client that detaches must leave it usable for the next.
     ...(command.stdin && (command.keepStdinOpen || command.terminal) ? ['--leave-stdin-open'] : []),
+    ...(restore === null ? [] : [`--restore=${restore.imagePath}`, ...workPathArguments(restore)]),
     ...(exec === null ? [] : ['--exec', `--exec-process-spec=${exec.processPath}`]),
     ...(exec?.attachFirst === true ? ['--exec-attach'] : []),
   ];
+}
+
+/** conmon hands them on to the runtime's `restore`, each word by itself. */
+function workPathArguments({ workPath }: CheckpointPlace): readonly string[] {
+  return ['--work-path', workPath].map((word) => `--runtime-opt=${word}`);
 }
 
 /** True when this conmon can put fields of ours into the journal; an older one ends at the unknown option. */

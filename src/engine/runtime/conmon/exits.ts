@@ -18,6 +18,20 @@ export interface ExitNote {
   readonly exitedAt: Timestamp;
 }
 
+/** What the exit file at `path` says; null when there is none (yet). */
+export function readExit(path: string, clock: Clock): ExitNote | null {
+  try {
+    const exitCode = Number.parseInt(readFileSync(path, 'utf8'), 10);
+    const writtenAt = statSync(path, { bigint: true }).mtimeNs as Timestamp;
+    const now = clock.now();
+    const exitedAt = now - writtenAt < COARSE_NS ? now : writtenAt;
+    return Number.isNaN(exitCode) ? null : { exitCode, exitedAt };
+  } catch (error) {
+    if (errnoCodeOf(error) === 'ENOENT') return null;
+    throw error;
+  }
+}
+
 /** Watches a directory of exit files. */
 export class ExitFiles implements Disposable {
   readonly path: string;
@@ -46,17 +60,7 @@ export class ExitFiles implements Disposable {
 
   /** Null when there is none (yet). */
   read(id: string): ExitNote | null {
-    const path = `${this.path}/${id}`;
-    try {
-      const exitCode = Number.parseInt(readFileSync(path, 'utf8'), 10);
-      const writtenAt = statSync(path, { bigint: true }).mtimeNs as Timestamp;
-      const now = this.#clock.now();
-      const exitedAt = now - writtenAt < COARSE_NS ? now : writtenAt;
-      return Number.isNaN(exitCode) ? null : { exitCode, exitedAt };
-    } catch (error) {
-      if (errnoCodeOf(error) === 'ENOENT') return null;
-      throw error;
-    }
+    return readExit(`${this.path}/${id}`, this.#clock);
   }
 
   remove(id: string): void {

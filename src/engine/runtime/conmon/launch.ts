@@ -15,6 +15,8 @@ import { SyncPipe } from './sync-pipe.ts';
 const SYNC_FD = 3;
 const START_FD = 4;
 const ATTACH_FD = 5;
+/** Nobody reads it there: see {@link spawn}. */
+const SYNC_READ_FD = 6;
 
 /**
  * conmon writes local times into logs: UTC needs no time zone data and has no summer. It makes a terminal's socket
@@ -96,6 +98,8 @@ function spawn({ kernel, temporaryPath, scope }: LaunchPlace, command: MonitorCo
   };
   const words = pipe('from', 1, 2);
   const sync = pipe('from', SYNC_FD);
+  // conmon ends when it cannot report a pid: with an end of its own it can, also when the daemon was killed meanwhile.
+  if (command.exec !== null) fds.push([sync, SYNC_READ_FD]);
   const attach = attaches ? pipe('from', ATTACH_FD) : null;
   const start = waits ? pipe('to', START_FD) : null;
   const pid = processes.spawn({

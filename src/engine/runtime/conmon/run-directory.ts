@@ -2,13 +2,14 @@
  * What a monitored process leaves on disk, below the exec-root (short paths, and gone after a reboot):
  *
  *   <root>/tasks/<container id>/   conmon.pid  pid  oom  bundle → the bundle  task.json (how its stdio is set up)
- *   <root>/execs/<exec id>/        conmon.pid  pid  process.json  attach  ctl  winsz
+ *   <root>/execs/<exec id>/        conmon.pid  pid  exec.json  process.json  attach  ctl  winsz
+ *                                  <container id>: the exit code
  *   <root>/exits/<container id>    the exit code
  *
  * A pid in such a file may belong to somebody else by now: it counts only when the process says that it is ours.
  */
 import { existsSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import type { ContainerId } from '../../../base/ids.ts';
+import type { ContainerId, ExecId } from '../../../base/ids.ts';
 import { MONITOR_PID_FILE, OOM_FILE, PROCESS_PID_FILE, RUNTIME_LOG_FILE } from './command.ts';
 
 /** How a process's stdio was set up; kept for `adopt`. */
@@ -16,6 +17,14 @@ export interface TaskNature {
   readonly terminal: boolean;
   readonly stdin: boolean;
   readonly keepStdinOpen: boolean;
+}
+
+/** What is kept of an exec for `adoptExecs`. */
+export interface ExecDescription {
+  readonly containerId: ContainerId;
+  readonly nature: TaskNature;
+  /** The engine's own words on it; null when the next daemon is to end it. */
+  readonly note: string | null;
 }
 
 /** The run directory of one monitored process. */
@@ -57,6 +66,22 @@ export class RunDirectory {
     }
   }
 
+  /** Notes what `adoptExecs` needs. */
+  describeExec({ containerId, nature, note }: ExecDescription): void {
+    const { terminal, stdin, keepStdinOpen } = nature;
+    const text = JSON.stringify({ containerId, nature: { terminal, stdin, keepStdinOpen }, note });
+    writeFileSync(`${this.path}/exec.json`, text, { mode: 0o600 });
+  }
+
+  /** Null when the daemon ended before it was noted. */
+  execDescription(): ExecDescription | null {
+    try {
+      return JSON.parse(readFileSync(`${this.path}/exec.json`, 'utf8')) as ExecDescription;
+    } catch {
+      return null;
+    }
+  }
+
   monitorPid(): number | null {
     return this.#pid(MONITOR_PID_FILE);
   }
@@ -89,12 +114,12 @@ export class RunDirectory {
   }
 }
 
-/** True when `pid` is a monitor of this container: its command line names it. Open a pidfd before asking. */
-export function isMonitorOf(pid: number, id: ContainerId): boolean {
+/** True when `pid` is the monitor of this container or exec: its command line names it. Open a pidfd before asking. */
+export function isMonitorOf(pid: number, id: ContainerId | ExecId): boolean {
   try {
     return readFileSync(`/proc/${String(pid)}/cmdline`, 'utf8')
       .split('\0')
-      .includes(`--cid=${id}`);
+      .includes(`--cuuid=${id}`);
   } catch {
     return false;
   }

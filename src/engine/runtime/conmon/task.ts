@@ -30,10 +30,11 @@ export interface TaskParts {
   readonly handedOver: Promise<ExitNote>;
   /** Asked once more when conmon has ended: what it handed over in its last moment. */
   readonly lastWord: () => ExitNote | null | Promise<ExitNote | null>;
-  readonly wasOomKilled: () => boolean;
+  /** Asks the cgroup; null where it is not the process's own. */
+  readonly wasOomKilled: (() => boolean) | null;
   readonly start: () => Promise<void>;
-  /** Removes the runtime's state; run after the exit. */
-  readonly release: () => Promise<void>;
+  /** Removes the runtime's state, and ends what has not ended. */
+  readonly release: (task: { readonly hasEnded: boolean }) => Promise<void>;
 }
 
 /** One process under conmon. */
@@ -43,9 +44,16 @@ export class ConmonTask implements Task {
   readonly exit: Promise<TaskExit>;
   readonly #parts: TaskParts;
   #hasEnded = false;
+  /** What the cgroup told at the very end of the process: systemd takes an empty one away before conmon has spoken. */
+  #wasOomKilled = false;
 
   constructor(parts: TaskParts) {
     this.#parts = parts;
+    if (parts.wasOomKilled !== null) {
+      void parts.process?.exited.then(() => {
+        this.#wasOomKilled = parts.wasOomKilled?.() ?? false;
+      });
+    }
     this.containerId = parts.containerId;
     this.pid = parts.pid;
     this.exit = this.#watch();
@@ -73,7 +81,7 @@ export class ConmonTask implements Task {
   }
 
   async delete(): Promise<void> {
-    await this.#parts.release();
+    await this.#parts.release({ hasEnded: this.#hasEnded });
     for (const name of ['attach', 'ctl', 'winsz']) rmSync(`${this.#parts.bundlePath}/${name}`, { force: true });
     this.#parts.directory.remove();
     this.#parts.process?.[Symbol.dispose]();
@@ -85,7 +93,7 @@ export class ConmonTask implements Task {
     const { handedOver, monitor } = this.#parts;
     const monitorEnded = monitor === null ? Promise.resolve() : monitor.exited;
     const note = await Promise.race([handedOver, monitorEnded.then(() => this.#parts.lastWord())]);
-    const oomKilled = this.#parts.directory.sawOom() || this.#parts.wasOomKilled();
+    const oomKilled = this.#parts.directory.sawOom() || this.#wasOomKilled || (this.#parts.wasOomKilled?.() ?? false);
     if (note !== null) {
       this.#hasEnded = true;
       return { ...note, exitCode: note.exitCode & 0xff, oomKilled, error: null };
