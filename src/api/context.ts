@@ -23,6 +23,8 @@ export interface ApiServerOptions {
   readonly clock: Clock;
   /** Constants of this build: the version goes into every response's `Server` field. */
   readonly build: BuildFacts;
+  /** What the docker CLI asks before it offers what Docker calls experimental; absent: no. */
+  readonly experimental?: boolean;
 }
 
 /** What a handler gets: one request, its answer, and the engine. */
@@ -31,6 +33,8 @@ export interface Context {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly build: BuildFacts;
+  /** What Docker calls experimental is offered. */
+  readonly experimental: boolean;
   readonly version: ApiVersion;
   /** Words of the path by the names in the route's pattern; absent ones do not occur. */
   readonly params: Readonly<Record<string, string>>;

@@ -64,16 +64,18 @@ export class Dispatcher {
   }
 
   #context({ head, body, reply, signal }: Exchange, { match, version }: Located, query: Query): Context {
-    const { engine, clock, logger, build } = this.#options;
+    const { engine, clock, logger, build, experimental = false } = this.#options;
     const hasBody = head.framing.kind !== 'none';
     const { params } = match;
-    return { engine, clock, logger, build, version, params, query, fields: head.fields, body, hasBody, reply, signal };
+    const { fields } = head;
+    const server = { engine, clock, logger, build, experimental };
+    return { ...server, version, params, query, fields, body, hasBody, reply, signal };
   }
 
   /** What every answer carries, in the order in which Go prints it. */
   #setFields({ reply }: Exchange): void {
     reply.fields.set('Api-Version', MAX_API_VERSION);
-    reply.fields.set('Docker-Experimental', 'false');
+    reply.fields.set('Docker-Experimental', String(this.#options.experimental ?? false));
     reply.fields.set('Ostype', 'linux');
     reply.fields.set('Server', `Docker/${this.#options.build.version} (linux)`);
   }

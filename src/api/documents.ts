@@ -4,7 +4,9 @@ import { InvalidArgumentError } from '../base/errors.ts';
 import type { JsonObject, JsonValue } from '../base/json.ts';
 import {
   EVERY_IMAGE,
+  type BuildRequest,
   type ContainerView,
+  type ContextSource,
   type Engine,
   type EngineEvent,
   type ImageView,
@@ -16,16 +18,19 @@ import { CONTAINER_FILTERS, selectContainers, type ListOptions } from './filters
 import { EVENT_FILTERS, eventMatcher } from './filters/events.ts';
 import { Filters } from './filters/filters.ts';
 import { IMAGE_FILTERS, selectImages } from './filters/images.ts';
+import { Query } from './query.ts';
 import { parseJson } from './wire/body.ts';
+import { buildRequestOf } from './wire/build.ts';
 import { CREATE_REQUEST } from './wire/container-config.ts';
 import { inspectDocument } from './wire/container-inspect.ts';
 import { createOrderOf, type CreateOrder } from './wire/create-request.ts';
 import { eventLine } from './wire/event.ts';
 import { decodeAs } from './wire/go-struct.ts';
 import { imageDocument } from './wire/image.ts';
-import { networkLookup } from './wire/lookups.ts';
+import { networkLookup, nameLookup } from './wire/lookups.ts';
 import { networkDocument } from './wire/network.ts';
 import { parsePlatform } from './wire/platform.ts';
+import { statsText } from './wire/stats.ts';
 import { infoDocument } from './wire/system.ts';
 import { volumeDocument } from './wire/volume.ts';
 
@@ -39,11 +44,13 @@ export interface DocumentSources {
 /** JSON texts and objects of single things; errors are the engine's. */
 export interface Documents {
   inspectContainer(ref: string): Promise<string>;
+  readonly statsText: typeof statsText;
   inspectImage(ref: string): Promise<string>;
   inspectNetwork(ref: string): Promise<string>;
   inspectVolume(name: string): Promise<string>;
   info(): Promise<JsonObject>;
   createOrder(body: string, platform: string): CreateOrder;
+  buildOrder(query: string, source: ContextSource): BuildRequest;
   selectContainers(filters: FilterWords, options: ListOptions): readonly ContainerView[];
   selectImages(filters: FilterWords, options: { readonly all: boolean }): Promise<readonly ImageView[]>;
   eventMatcher(filters: FilterWords): (event: EngineEvent) => boolean;
@@ -57,16 +64,18 @@ export function createDocuments(sources: DocumentSources): Documents {
   const { engine } = sources;
   const version = NEWEST;
   return {
+    statsText,
     async inspectContainer(ref) {
       const view = engine.containers.get(ref);
       const storage = await engine.containers.describeStorage(view.id);
-      const facts = { version, findNetwork: networkLookup(engine), storage, sizes: null };
+      const facts = { version, findNetwork: networkLookup(engine), nameOf: nameLookup(engine), storage, sizes: null };
       return textOf(inspectDocument(view, facts));
     },
     async inspectImage(ref) {
       const image = engine.images.get(ref);
       const { storageDriver } = await engine.system.info();
-      return textOf(imageDocument(image, { version, storageDriver }));
+      const storage = await engine.images.describeStorage(image.id);
+      return textOf(imageDocument(image, { version, storageDriver, storage }));
     },
     inspectNetwork: async (ref) =>
       textOf(networkDocument(engine.networks.get(ref), { version, containers: engine.containers })),
@@ -78,6 +87,8 @@ export function createDocuments(sources: DocumentSources): Documents {
     eventMatcher: (filters) => eventMatcher(Filters.of(filters, EVENT_FILTERS)),
     eventLine,
     platform: parsePlatform,
+    buildOrder: (query, source) =>
+      buildRequestOf({ query: new Query(query), version, experimental: false, fields: new Map(), source }),
     createOrder: (body, platform) => decodeCreateBody(body, version, parsePlatform(platform)),
   };
 }

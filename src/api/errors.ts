@@ -1,5 +1,6 @@
 import { EngineError, type ErrorKind, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import { BuildFailure } from '../engine/index.ts';
 
 /** Docker's status for each kind of error. A new kind does not compile until it has one. */
 const STATUS = {
@@ -27,11 +28,13 @@ export function errorBody(message: string): { readonly message: string } {
 /** How an error is told once a stream has begun: older clients read `error`, newer ones `errorDetail`. */
 export function inBandError(thrown: unknown): JsonError {
   const message = messageOf(thrown);
-  return { errorDetail: { message }, error: message };
+  const code = thrown instanceof BuildFailure ? { code: thrown.exitCode } : {};
+  return { errorDetail: { ...code, message }, error: message };
 }
 
 export interface JsonError {
-  readonly errorDetail: { readonly message: string };
+  /** `code`: how the command of a build ended; the CLI ends with it too. */
+  readonly errorDetail: { readonly code?: number; readonly message: string };
   readonly error: string;
 }
 

@@ -65,7 +65,8 @@ function compile(route: Route): Compiled {
   const source = route.pattern.replace(/\{(\w+)(\*?)\}|[.]/g, (text, name: string | undefined, star: string) => {
     if (name === undefined) return `\\${text}`;
     names.push(name);
-    return star === '*' ? '(.+)' : '([^/]+)';
+    // As in dockerd's routes an image's name may be empty: the handler says what is wrong with it.
+    return star === '*' ? '(.*)' : '([^/]+)';
   });
   return { route, names, regexp: new RegExp(`^${source}$`) };
 }

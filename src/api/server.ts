@@ -17,6 +17,7 @@ import { Connection } from './http/connection.ts';
 import { httpDate } from './http/date.ts';
 import { listen, type Listener, type ListenTarget } from './http/listener.ts';
 import type { TlsFront, TlsIdentity } from './http/tls-front.ts';
+import type { Route } from './router.ts';
 import { ROUTES } from './routes/table.ts';
 
 /** The server. It may listen on several sockets at once; all serve the same. */
@@ -47,8 +48,9 @@ export interface ApiServer {
 /** How long `close` waits for answers under way. */
 const CLOSE_GRACE_MS = 2_000;
 
-export function createApiServer(options: ApiServerOptions): ApiServer {
-  return new Server(options);
+/** Serves the whole API, or the given routes alone. */
+export function createApiServer(options: ApiServerOptions, routes: readonly Route[] = ROUTES): ApiServer {
+  return new Server(options, routes);
 }
 
 class Server implements ApiServer {
@@ -62,10 +64,10 @@ class Server implements ApiServer {
   #isClosing = false;
   #allClosed: PromiseWithResolvers<void> | null = null;
 
-  constructor(options: ApiServerOptions) {
+  constructor(options: ApiServerOptions, routes: readonly Route[]) {
     this.#clock = options.clock;
     this.#date = httpDate(options.clock);
-    this.#dispatcher = new Dispatcher(ROUTES, options);
+    this.#dispatcher = new Dispatcher(routes, options);
   }
 
   get busyCount(): number {

@@ -8,8 +8,11 @@ import type { RunOptions } from './run-request.ts';
 import type { Stdio } from './session.ts';
 import { logs, ps, remove, stop } from './verbs/containers.ts';
 import type { LogsOptions, PsOptions } from './verbs/containers.ts';
-import { images, importImage, pull } from './verbs/images.ts';
-import type { ImportOptions } from './verbs/images.ts';
+import { imageHistory, removeImages, tagImage } from './verbs/image-names.ts';
+import { images, importImage, pull, push } from './verbs/images.ts';
+import type { ImportOptions, PushOptions } from './verbs/images.ts';
+import { load, save } from './verbs/archives.ts';
+import type { LoadOptions, SaveOptions } from './verbs/archives.ts';
 import { exec, run } from './verbs/run.ts';
 import type { ExecOptions } from './verbs/run.ts';
 import { info, ping, version } from './verbs/system.ts';
@@ -141,14 +144,53 @@ function addImageVerbs(root: Command, client: () => ApiClient, { stdio, clock }:
       pull(client(), stdio, image, options),
     );
   root
+    .command('push <image>')
+    .description('Upload an image to a registry, with the credentials that the engine has for it')
+    .option('-a, --all-tags', 'All tags of the repository')
+    .option('--platform <platform>', 'Only of this platform')
+    .option('-q, --quiet', 'Only the name')
+    .action(async (image: string, options: PushOptions) => push(client(), stdio, image, options));
+  root
     .command('import <file> [reference]')
-    .description('Make an image of a tar archive (- reads stdin)')
+    .description('Make an image of a tar archive (- reads stdin, an http address is fetched by the engine)')
     .option('-c, --change <instruction>', 'Apply a Dockerfile instruction', collect, [])
     .option('-m, --message <text>', 'Set the commit message')
     .option('--platform <platform>', 'Mark the image as made for it')
     .action(async (file: string, reference: string | undefined, options: ImportOptions) =>
       importImage(client(), stdio, file, reference, options),
     );
+  root
+    .command('tag <image> <name>')
+    .description('Give an image another name')
+    .action(async (image: string, name: string) => tagImage(client(), image, name));
+  root
+    .command('rmi <image...>')
+    .description('Remove names of images, and images with their last name')
+    .option('-f, --force', 'Also what several names or stopped containers hold')
+    .option('--no-prune', 'Leave parents that nobody needs')
+    .action(async (names: readonly string[], options: { force?: boolean; prune?: boolean }) =>
+      removeImages(client(), stdio, names, options),
+    );
+  root
+    .command('history <image>')
+    .description('Show the steps that an image was made by')
+    .option('-q, --quiet', 'Only ids')
+    .action(async (name: string, options: { quiet?: boolean }) =>
+      imageHistory(client(), stdio, clock, { name, ...options }),
+    );
+  root
+    .command('save <image...>')
+    .description('Write images to a tar archive: an OCI layout and a docker archive at once')
+    .option('-o, --output <file>', 'Write to a file instead of stdout')
+    .option('--platform <platform>', 'Only of this platform')
+    .action(async (names: readonly string[], options: SaveOptions) => save(client(), stdio, names, options));
+  root
+    .command('load')
+    .description('Load images from a tar archive')
+    .option('-i, --input <file>', 'Read from a file instead of stdin')
+    .option('-q, --quiet', 'Only names')
+    .option('--platform <platform>', 'Only of this platform')
+    .action(async (options: LoadOptions) => load(client(), stdio, options));
 }
 
 function addSystemVerbs(root: Command, client: () => ApiClient, { stdio, version: own }: Surroundings): void {

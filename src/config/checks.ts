@@ -2,10 +2,13 @@
  * What a value must look like, in dockerd's words. Only what can be seen from the value alone: whether a group, a driver
  * or an address exists on this host is found out by whoever uses it.
  */
-import { BlockList, isIP, isIPv4 } from 'node:net';
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 import { normalize } from 'node:path';
+import { checkBuilderGc } from './builder-gc.ts';
 import { checkCron } from './cron-text.ts';
+import { maskedProxy } from './masked.ts';
 import type { OptionDefinition, OptionFlag, OptionValue } from './options.ts';
+import { checkAddedRegistry, checkBlockedRegistry, checkMirror, checkPrefixMirrors } from './registry-checks.ts';
 
 /** dockerd checks these while it parses its flags, the others once all is merged; the texts differ. */
 const CHECKED_AS_FLAG: ReadonlySet<string> = new Set<OptionFlag>([
@@ -39,12 +42,21 @@ export function checkValue(option: OptionDefinition, value: OptionValue): string
     case 'string':
       return value === '' ? null : checkText(option, value as string);
     case 'list':
-      return first(value as readonly string[], (entry) => checkText(option, entry));
+      return (
+        first(value as readonly string[], (entry) => checkText(option, entry)) ??
+        (option.flag === 'host-gateway-ip' ? checkFamilies(value as readonly string[]) : null)
+      );
     case 'map':
       return first(Object.entries(value as Readonly<Record<string, string>>), ([name, text]) =>
         checkEntry(option, name, text),
       );
   }
+}
+
+/** dockerd 28 takes one address of each family. */
+function checkFamilies(addresses: readonly string[]): string | null {
+  const family = [4, 6].find((one) => addresses.filter((address) => isIP(address.trim()) === one).length > 1);
+  return family === undefined ? null : `only one IPv${String(family)} host gateway IP address can be specified`;
 }
 
 function first<Item>(items: readonly Item[], check: (item: Item) => string | null): string | null {
@@ -95,8 +107,11 @@ function invalidChoice(option: OptionDefinition, text: string, values: readonly 
 const isAddress = (text: string): string | null => (isIP(text.trim()) === 0 ? `${text} is not an ip address` : null);
 
 const TEXT_CHECKS: Partial<Record<OptionFlag, (text: string) => string | null>> = {
+  'add-registry': checkAddedRegistry,
   'autostart-file': ownPath,
   bip: (text) => (isCidr4(text) ? null : `invalid CIDR address: ${text}`),
+  bip6: (text) => (isCidr6(text) ? null : `invalid CIDR address: ${text}`),
+  'block-registry': checkBlockedRegistry,
   'data-root': ownPath,
   'default-address-pool': checkPool,
   'default-gateway': isAddress,
@@ -105,22 +120,27 @@ const TEXT_CHECKS: Partial<Record<OptionFlag, (text: string) => string | null>> 
   'dns-search': checkDomain,
   'exec-opt': checkExecOption,
   'exec-root': ownPath,
-  'firewall-backend': (text) =>
-    text === 'nftables'
-      ? null
-      : `firewall-backend "${text}" is not supported by this version of moored: use "nftables"`,
   'fixed-cidr': (text) => (isCidr4(text) ? null : `invalid CIDR address: ${text}`),
+  'fixed-cidr-v6': checkFixedCidr6,
   host: (text) =>
     /^(?:unix|tcp|fd):\/\//.test(text) || !text.includes('://') ? null : `Invalid bind address format: ${text}`,
   'host-gateway-ip': isAddress,
+  'host-names': (text) =>
+    /^[^._]/.test(text) && !text.endsWith('.') ? checkDomain(text) : `${text} is not a valid domain`,
   'http-proxy': checkProxy,
   'https-proxy': checkProxy,
+  'image-gc-age': (text) =>
+    text === 'never' || AGE.test(text) ? null : `invalid image-gc-age "${text}": use an age such as "720h", or "never"`,
+  'image-gc-schedule': (text) => (text === 'never' ? null : checkCron(text)),
   'insecure-registry': checkRegistry,
   ip: isAddress,
   label: (text) => (/^[^=]+=/s.test(text) ? null : `bad attribute format: ${text}`),
   pidfile: kernelsPath,
   'prune-filter': checkPruneFilter,
   'prune-schedule': checkCron,
+  registry: checkPrefixMirrors,
+  'registry-auth-file': absolutePath,
+  'registry-certs-dir': absolutePath,
   'registry-mirror': checkMirror,
   'storage-driver': checkStorageDriver,
   'storage-opt': (text) => (/^[^=]+=/s.test(text) ? null : `Unable to parse key/value option: ${text}`),
@@ -143,6 +163,35 @@ function kernelsPath(text: string): string | null {
 function isCidr4(text: string): boolean {
   const [, address = '', length] = /^([\d.]+)\/(\d{1,2})$/.exec(text) ?? [];
   return isIPv4(address) && Number(length) <= 32;
+}
+
+function isCidr6(text: string): boolean {
+  const [address = '', length = ''] = text.split('/', 2);
+  return isIPv6(address) && isCidr(address, length);
+}
+
+/** The kernel gives every link an address of fe80::/64: another block there would make two of it. Go's and dockerd's words. */
+function checkFixedCidr6(text: string): string | null {
+  const invalid = (reason: string): string => `invalid fixed-cidr-v6: ${reason}`;
+  const slash = text.lastIndexOf('/');
+  const parsing = `netip.ParsePrefix(${JSON.stringify(text)}):`;
+  if (slash === -1) return invalid(`${parsing} no '/'`);
+  const [address, length] = [text.slice(0, slash), text.slice(slash + 1)];
+  if (isIP(address) === 0) return invalid(`${parsing} ParseAddr(${JSON.stringify(address)}): unable to parse IP`);
+  if (!isCidr(address, length)) return invalid(`${parsing} prefix length out of range`);
+  if (!isIPv6(address)) return invalid(`'${text}' is not a valid IPv6 subnet`);
+  if (/^ff/i.test(address)) return invalid(`multicast subnet '${text}' is not allowed`);
+  return clashesWithLinkLocal(address, Number(length))
+    ? invalid(`'${text}' clashes with the Link-Local prefix 'fe80::/64'`)
+    : null;
+}
+
+function clashesWithLinkLocal(address: string, length: number): boolean {
+  const [own, linkLocal] = [new BlockList(), new BlockList()];
+  own.addSubnet(address, length, 'ipv6');
+  linkLocal.addSubnet('fe80::', 64, 'ipv6');
+  const overlaps = linkLocal.check(address, 'ipv6') || own.check('fe80::', 'ipv6');
+  return overlaps && length !== 64;
 }
 
 function checkPool(text: string): string | null {
@@ -181,8 +230,7 @@ function checkExecOption(text: string): string | null {
 function checkProxy(text: string): string | null {
   const url = URL.parse(text.includes('://') ? text : `http://${text}`);
   if (url !== null && /^(?:https?|socks5):$/.test(url.protocol)) return null;
-  // The text may hold a password.
-  return `invalid proxy URL (${text.replace(/\/\/[^@/]*@/, '//xxxxx:xxxxx@')})`;
+  return `invalid proxy URL (${maskedProxy(text)})`;
 }
 
 function checkRegistry(text: string): string | null {
@@ -205,23 +253,6 @@ function isCidr(address: string, length: string): boolean {
   } catch {
     return false;
   }
-}
-
-function checkMirror(text: string): string | null {
-  const url = URL.parse(text);
-  if (url === null) {
-    const scheme = /^([a-z][a-z\d+.-]*):/i.exec(text)?.[1] ?? '';
-    return `invalid mirror: unsupported scheme "${scheme}" in "${text}"`;
-  }
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    return `invalid mirror: unsupported scheme "${url.protocol.slice(0, -1)}" in "${text}"`;
-  }
-  if (url.search !== '' || url.hash !== '')
-    return `invalid mirror: path, query, or fragment at end of the URI "${text}"`;
-  if (url.username !== '' || url.password !== '') {
-    return `invalid mirror: username/password not allowed in URI "${text.replace(/(\/\/[^:@/]*):[^@/]*@/, '$1:xxxxx@')}"`;
-  }
-  return null;
 }
 
 /** Go's durations; a date with or without a time, or seconds since 1970. */
@@ -258,6 +289,8 @@ function checkEntry(option: OptionDefinition, name: string, text: string): strin
     case 'add-runtime':
       if (name === 'runc') return "runtime name 'runc' is reserved";
       return text === '' ? `invalid runtime argument: ${name}=${text}` : null;
+    case 'builder-gc':
+      return checkBuilderGc(name, text);
     case 'default-ulimit':
       return checkUlimit(name, text);
     case 'feature':

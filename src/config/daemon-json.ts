@@ -5,6 +5,7 @@
 import { pathErrorText } from '../base/errno-text.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Assignment } from './assignment.ts';
+import { builderKeysWithoutEffect } from './builder-gc.ts';
 import { checkValue } from './checks.ts';
 import { ConfigError, errorProblem } from './config-error.ts';
 import type { ConfigFiles } from './files.ts';
@@ -46,6 +47,8 @@ export function readFileLayer(files: ConfigFiles, path: string, named: boolean):
       if (option === undefined) continue;
       entries.set(option.flag, entry);
       const value = valueOf(option, entry);
+      if (option.flag === 'builder-gc')
+        warnings.push(...builderKeysWithoutEffect(entry.json).map((name) => noEffectIn(entry, name)));
       if (value === null) warnings.push(zeroWarning(entry));
       else {
         const origin = { layer, file, line: entry.line, variable: null, text: JSON.stringify(entry.json) };
@@ -136,13 +139,19 @@ function valueOf(option: OptionDefinition, { key, file, line, json }: FileEntry)
     throw failed(file, `configuration validation from file failed: ${reason}`, { line, subject: key });
   }
   const isZero = value === 0 || value === '' || (Array.isArray(value) && value.length === 0);
-  // dockerd's own exception: 0 means to kill at once.
-  return isZero && option.flag !== 'default-stop-timeout' ? null : value;
+  // dockerd's own exception: 0 means to kill at once. moored's own numbers may be 0 as well.
+  const mayBeZero = option.flag === 'default-stop-timeout' || ('own' in option && value === 0);
+  return isZero && !mayBeZero ? null : value;
 }
 
 function zeroWarning({ key, file, line, json }: FileEntry): ConfigProblem {
   const text = `${JSON.stringify(json)} counts as not set, as in dockerd`;
   return { severity: 'warning', file, line, subject: key, text, cure: 'Remove the key' };
+}
+
+function noEffectIn({ key, file, line }: FileEntry, name: string): ConfigProblem {
+  const text = 'has no effect: of the builder, only gc can be configured';
+  return { severity: 'warning', file, line, subject: `${key}.${name}`, text, cure: '' };
 }
 
 function repeatedWarning(file: string, line: number, name: string): ConfigProblem {

@@ -17,7 +17,7 @@ export function helpText(): string {
   ]);
   const offered = OPTIONS.filter((option) => option.own !== true && option.refused === undefined).map(row);
   return [
-    '\nUsage:  moored [OPTIONS]\n        moored config show [--all] [--json] [OPTIONS]\n',
+    '\nUsage:  moored [OPTIONS]\n        moored config show [--all] [--json] [OPTIONS]\n        moored check [--deep] [--repair] [--json] [OPTIONS]\n        moored migrate-storage --to DRIVER [--remove-old] [--json] [OPTIONS]\n',
     'A Docker-compatible container engine.\n',
     'Options:',
     ...table([...offered, ...start].sort(byFlag)),

@@ -72,7 +72,6 @@ export const OPTION_BY_KEY: ReadonlyMap<string, OptionDefinition> = new Map(
 
 /** Keys of daemon.json that dockerd takes and that have no flag; they are without effect here, which a warning says. */
 export const KEYS_WITHOUT_EFFECT: ReadonlyMap<string, string> = new Map([
-  ['builder', 'has no effect: this version of moored has no builder'],
   ['min-api-version', 'has no effect: moored serves every version of the API from 1.24 on'],
   ['deprecated-key-path', 'has no effect: dockerd 20.10 removed it'],
 ]);

@@ -1,5 +1,6 @@
 /** `moored config show`: what is set, by whom, what it overrides, and whether a reload applies it. */
 import type { Config } from './config.ts';
+import { maskedProxy } from './masked.ts';
 import { nameOf, type OptionDefinition, type OptionValue } from './options.ts';
 import { formatOrigin, formatProblem, type ConfigProblem, type Origin } from './origin.ts';
 
@@ -65,20 +66,16 @@ export function showAsTable(config: Config, problems: readonly ConfigProblem[], 
 
 /** The value as it may be shown and logged: passwords of proxies masked. */
 export function masked(option: OptionDefinition, value: OptionValue): OptionValue {
-  return mayHoldPassword(option) && typeof value === 'string' ? maskPassword(value) : value;
+  return mayHoldPassword(option) && typeof value === 'string' ? maskedProxy(value) : value;
 }
 
 function maskedOrigin(option: OptionDefinition, origin: Origin): Origin {
-  return mayHoldPassword(option) ? { ...origin, text: maskPassword(origin.text) } : origin;
+  return mayHoldPassword(option) ? { ...origin, text: maskedProxy(origin.text) } : origin;
 }
 
 /** URLs, which may hold a password. */
 export function mayHoldPassword({ flag }: OptionDefinition): boolean {
   return flag === 'http-proxy' || flag === 'https-proxy';
-}
-
-function maskPassword(text: string): string {
-  return text.replace(/(:\/\/)[^@/\s]*@/g, '$1xxxxx:xxxxx@');
 }
 
 function valueText(value: OptionValue): string {

@@ -1,6 +1,7 @@
 import { ConfigError, errorProblem } from './config-error.ts';
 import type { Setting } from './merge.ts';
 import type { OptionFlag, OptionValue } from './options.ts';
+import { registryConflict } from './registry-checks.ts';
 
 /** What single values cannot tell: options that exclude or need one another. Throws ConfigError in dockerd's words. */
 export function checkTogether(settings: readonly Setting[]): void {
@@ -26,6 +27,13 @@ export function checkTogether(settings: readonly Setting[]): void {
   if ((get('prune-filter') as readonly string[]).filter((filter) => filter.startsWith('until=')).length > 1) {
     throw refuse('prune-filter', 'prune-filter: more than one until filter specified', '');
   }
+  const [high, low] = [get('image-gc-high-water') as number, get('image-gc-low-water') as number];
+  if (high !== 0 && low >= high) {
+    const text = `image-gc-low-water (${String(low)}) must be below image-gc-high-water (${String(high)})`;
+    throw refuse('image-gc-low-water', text, '');
+  }
+  const registries = registryConflict(get);
+  if (registries !== null) throw refuse(registries.flag, registries.text, '');
   const parent = get('cgroup-parent') as string;
   if ((get('exec-opt') as readonly string[]).includes('native.cgroupdriver=systemd') && parent !== '') {
     if (!parent.endsWith('.slice') || parent.includes('/')) {

@@ -1,8 +1,10 @@
 import { parseByteSize } from '../base/byte-size.ts';
 import { InvalidArgumentError } from '../base/errors.ts';
+import { builderGcOf } from './builder-gc.ts';
 import { checkValue, isCheckedAsFlag } from './checks.ts';
 import { flagText, parseBoolean } from './flags.ts';
 import type { OptionDefinition, OptionValue } from './options.ts';
+import { flagFormOf } from './prefix-mirrors.ts';
 
 /**
  * One value given on the command line, in the option's type; a list or map with one entry. Go's pflag texts, or the
@@ -58,12 +60,21 @@ function entryOf(
   text: string,
   invalid: (reason: string) => InvalidArgumentError,
 ): Readonly<Record<string, string>> {
-  const cut = text.indexOf('=');
+  const cut = option.flag === 'default-network-opt' ? secondEquals(text) : text.indexOf('=');
   if (cut > 0) return { [text.slice(0, cut)]: text.slice(cut + 1) };
   if (option.flag === 'feature' && cut === -1 && text !== '') return { [text]: 'true' };
+  if (option.flag === 'default-network-opt') {
+    throw invalid(`invalid value "${text}" for map option, should be root-key=key=value`);
+  }
   if (option.flag === 'add-runtime') throw invalid(`invalid runtime argument: ${text}`);
   // json-file's own options may stand alone in dockerd, which refuses them later.
   throw invalid(option.flag === 'default-ulimit' ? `invalid ulimit argument: ${text}` : `invalid argument: ${text}`);
+}
+
+/** Of `driver=key=value`, whose first two words are the entry's name; -1 without. */
+function secondEquals(text: string): number {
+  const first = text.indexOf('=');
+  return first === -1 ? -1 : text.indexOf('=', first + 1);
 }
 
 /**
@@ -114,11 +125,13 @@ export function parseFileValue(option: OptionDefinition, key: string, value: unk
         : mismatch('opts.MemBytes');
     }
     case 'string':
-      if (key === 'host-gateway-ips') return onlyAddress(value, mismatch);
       if (typeof value !== 'string') throw mismatch('string');
       return value;
     case 'list':
       if (key === 'default-address-pools') return poolsOf(value, mismatch);
+      // Of before dockerd 28, when there was one.
+      if (key === 'host-gateway-ip' && typeof value === 'string') return value === '' ? [] : [value];
+      if (key === 'registries') return flagFormOf(value);
       if (!Array.isArray(value)) throw mismatch('[]string');
       for (const item of value as readonly unknown[]) {
         if (typeof item !== 'string') throw mismatchOf(item, key, 'string');
@@ -156,6 +169,8 @@ function mapOf(
   mismatch: (wanted: string) => InvalidArgumentError,
 ): Readonly<Record<string, string>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw mismatch('map[string]string');
+  if (key === 'builder') return builderGcOf(value, mismatch);
+  if (key === 'default-network-opts') return networkOptionsOf(key, value as Record<string, unknown>);
   return Object.fromEntries(
     Object.entries(value as Record<string, unknown>).map(([name, entry]): [string, string] => {
       const text = entryText(key, entry);
@@ -165,10 +180,25 @@ function mapOf(
   );
 }
 
+/** `{"bridge":{"com.docker.network.driver.mtu":"1400"}}` → `bridge=com.docker.network.driver.mtu` → `1400` */
+function networkOptionsOf(key: string, drivers: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  const entries: [string, string][] = [];
+  for (const [driver, options] of Object.entries(drivers)) {
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+      throw mismatchOf(options, key, 'map[string]string');
+    }
+    for (const [name, text] of Object.entries(options as Record<string, unknown>)) {
+      if (typeof text !== 'string') throw mismatchOf(text, key, 'string');
+      entries.push([`${driver}=${name}`, text]);
+    }
+  }
+  return Object.fromEntries(entries);
+}
+
 function entryText(key: string, entry: unknown): string | null {
   if (key === 'features') return typeof entry === 'boolean' ? String(entry) : null;
   // Refused with the reason as soon as it is set: only that it is set must be kept.
-  if (key === 'nri-opts' || key === 'default-network-opts') return JSON.stringify(entry);
+  if (key === 'nri-opts') return JSON.stringify(entry);
   const fields = (typeof entry === 'object' && entry !== null ? entry : {}) as Record<string, unknown>;
   if (key === 'runtimes') {
     if (typeof fields['path'] !== 'string') return null;
@@ -190,15 +220,4 @@ function poolsOf(value: unknown, mismatch: (wanted: string) => InvalidArgumentEr
     if (typeof base !== 'string' || typeof size !== 'number') throw mismatch('ipamutils.NetworkToSplit');
     return `base=${base},size=${String(size)}`;
   });
-}
-
-/** dockerd 28 takes one address of each family; the default bridge has IPv4 only. */
-function onlyAddress(value: unknown, mismatch: (wanted: string) => InvalidArgumentError): string {
-  if (!Array.isArray(value)) throw mismatch('[]net.IP');
-  const [first, ...others] = value as readonly unknown[];
-  if (first === undefined) return '';
-  if (typeof first !== 'string' || others.length > 0) {
-    throw new InvalidArgumentError('host-gateway-ips: only one IPv4 address is supported by this version of moored');
-  }
-  return first;
 }

@@ -13,7 +13,7 @@
  * Whatever cannot be done throws an error that has its D-Bus name: NoSuchKey, InvalidConfig, ConfigChanged (read again),
  * ReadOnlyConfig, Busy (a change waits for Confirm), NotFound (no such checkpoint).
  */
-import type { Variant } from './exported.ts';
+import type { Variant } from './bus/exported.ts';
 
 export interface ConfigKey {
   readonly key: string;

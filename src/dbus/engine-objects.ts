@@ -3,17 +3,17 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Engine } from '../engine/index.ts';
 import { ContainerUsers } from './container-users.ts';
-import type { Descriptors } from './descriptors.ts';
-import type { ObjectTree } from './exported.ts';
-import { JobRegistry } from './job-registry.ts';
+import type { Descriptors } from './bus/descriptors.ts';
+import type { ObjectTree } from './bus/exported.ts';
+import { JobRegistry } from './jobs/job-registry.ts';
 import { mirrorContainers } from './objects/container.ts';
 import { mirrorImages } from './objects/image.ts';
 import { exportManager } from './objects/engine.ts';
 import { mirrorNetworks } from './objects/network.ts';
 import { mirrorSchedules } from './objects/schedule.ts';
 import { mirrorVolumes } from './objects/volume.ts';
-import { OpenStreams } from './open-streams.ts';
-import type { RestWords } from './rest-words.ts';
+import { OpenStreams } from './bus/open-streams.ts';
+import type { RestWords } from './words/rest-words.ts';
 import type { ServiceFacts } from './service-port.ts';
 
 export interface ExportEngineOptions {
@@ -38,7 +38,7 @@ export async function exportEngine(options: ExportEngineOptions): Promise<Engine
   const streams = following.use(new OpenStreams(options));
   // Before the containers' mirror: a new container is in its image's list when its own object appears.
   const users = following.use(new ContainerUsers(engine));
-  const images = following.use(await mirrorImages({ ...options, users }));
+  const images = following.use(await mirrorImages({ ...options, users, jobs, streams }));
   following.use(mirrorNetworks({ ...options, users }));
   following.use(mirrorVolumes({ ...options, users, jobs, streams }));
   following.use(mirrorSchedules({ engine, tree, jobs }));

@@ -5,23 +5,23 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
-import { SYSTEM_BUS_ADDRESS } from './address.ts';
-import type { Descriptors } from './descriptors.ts';
-import { Dispatcher } from './dispatcher.ts';
+import { SYSTEM_BUS_ADDRESS } from './bus/address.ts';
+import type { Descriptors } from './bus/descriptors.ts';
+import { Dispatcher } from './bus/dispatcher.ts';
 import type { LogControl } from './log-control.ts';
 import { logControlObject } from './log-control.ts';
-import type { ObjectTree } from './exported.ts';
-import { Polkit } from './polkit.ts';
-import { Session } from './session.ts';
-import type { ConnectStream } from './transport.ts';
-import { Tree } from './tree.ts';
+import type { ObjectTree } from './bus/exported.ts';
+import { Polkit } from './bus/polkit.ts';
+import { Session } from './bus/session.ts';
+import type { ConnectStream } from './bus/transport.ts';
+import { Tree } from './bus/tree.ts';
 
 export type { LogControl, LogLevel } from './log-control.ts';
 export { exportEngine } from './engine-objects.ts';
 export type { EngineObjects } from './engine-objects.ts';
 export { exportConfig } from './objects/config.ts';
-export type { Descriptors } from './descriptors.ts';
-export type { ConnectStream } from './transport.ts';
+export type { Descriptors } from './bus/descriptors.ts';
+export type { ConnectStream } from './bus/transport.ts';
 
 /** What the front needs. */
 export interface BusOptions {

@@ -11,9 +11,9 @@ import {
   OBJECT_MANAGER_XML,
   PEER_XML,
   PROPERTIES_XML,
-} from './standard-interfaces.ts';
-import type { InterfaceInfo } from './xml.ts';
-import { parseIntrospection } from './xml.ts';
+} from './bus/standard-interfaces.ts';
+import type { InterfaceInfo } from './bus/xml.ts';
+import { parseIntrospection } from './bus/xml.ts';
 
 /** Where the documents lie: two folders deep, as every file of a checkout and of the bundle (bin/bundle). */
 export const INTROSPECTION_FOLDER = new URL('../dbus/introspection/', import.meta.url);

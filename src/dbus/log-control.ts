@@ -1,6 +1,6 @@
 /** `systemctl service-log-level docker debug`: systemd's LogControl1. */
 import { InvalidArgumentError } from '../base/errors.ts';
-import type { ExportedObject } from './exported.ts';
+import type { ExportedObject } from './bus/exported.ts';
 
 export const LOG_CONTROL_PATH = '/org/freedesktop/LogControl1';
 

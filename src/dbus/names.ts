@@ -1,4 +1,6 @@
 /** Every name of this interface derives from here: service, interfaces, objects, polkit actions, files. */
+import { InvalidArgumentError } from '../base/errors.ts';
+
 export const SERVICE = 'org.moored.Engine1';
 /** The object tree's root; carries ObjectManager. */
 export const ROOT = '/org/moored/Engine1';
@@ -21,6 +23,7 @@ export type PolkitAction =
   | 'build'
   | 'manage-networks'
   | 'manage-volumes'
+  | 'manage-secrets'
   | 'prune'
   | 'configure'
   | 'manage-engine';
@@ -31,6 +34,13 @@ export const CONFIG_PATH = `${ROOT}/Config`;
 /** Path of an object whose id is legal as it is (64 hex digits, or a number). */
 export function pathOf(kind: 'container' | 'image' | 'network' | 'job', id: string): string {
   return `${ROOT}/${kind}/${id}`;
+}
+
+/** The id in such a path. InvalidArgumentError for another object's. */
+export function idOfPath(kind: 'container', path: string): string {
+  const prefix = pathOf(kind, '');
+  if (!path.startsWith(prefix)) throw new InvalidArgumentError(`${path} is no ${kind}`);
+  return path.slice(prefix.length);
 }
 
 /** Path of an image, by its id `sha256:…`. */

@@ -1,8 +1,8 @@
 import type { Clock } from '../base/clock.ts';
 import { ConflictError, NotFoundError, UnavailableError } from '../base/errors.ts';
-import type { OutgoingCall } from './connection.ts';
-import { BusError } from './errors.ts';
-import { variant } from './exported.ts';
+import type { OutgoingCall } from './bus/connection.ts';
+import { BusError } from './bus/errors.ts';
+import { variant } from './bus/exported.ts';
 
 /** The connection that calls go over, as far as this client needs it; see connection.ts. */
 export interface SystemdConnection {
@@ -75,6 +75,12 @@ export class SystemdClient implements Disposable {
   /** Changes a unit's description until the unit ends. NotFoundError when there is no such unit. */
   async describe(unit: string, description: string): Promise<void> {
     await this.#manager('SetUnitProperties', 'sba(sv)', [unit, true, [['Description', variant('s', description)]]]);
+  }
+
+  /** Changes limits of a unit until it ends. NotFoundError when there is no such unit. */
+  async limit(unit: string, limits: Readonly<Record<string, bigint>>): Promise<void> {
+    const properties = Object.entries(limits).map(([name, value]) => [name, variant('t', value)]);
+    await this.#manager('SetUnitProperties', 'sba(sv)', [unit, true, properties]);
   }
 
   /** True while the host goes down, from the first moment of its shutdown or reboot. */

@@ -8,8 +8,8 @@ import type { Fd, Kernel } from '../engine/kernel/kernel.ts';
 const FIRST_FD = 3;
 /** What systemd calls a descriptor without a name. */
 const UNNAMED = 'unknown';
-/** A unit has a handful of sockets; a larger count is nonsense. */
-const MAX_SOCKETS = 1024;
+/** A unit has a handful of sockets, and what it had kept (keeping.ts); a larger count is nonsense. */
+const MAX_SOCKETS = 65_536;
 
 /** One socket that was passed on. */
 export interface InheritedSocket {

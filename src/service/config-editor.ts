@@ -26,7 +26,7 @@ import type {
   SetConfigOptions,
   SetConfigResult,
 } from '../dbus/config-port.ts';
-import { BusError, engineErrorName, namedError } from '../dbus/errors.ts';
+import { BusError, engineErrorName, namedError } from '../dbus/bus/errors.ts';
 import { BackupStore, digestOf, type Backup } from './config-editor/backups.ts';
 import { Countdown } from './config-editor/countdown.ts';
 import { effectiveOptions, keysOf } from './config-editor/describe.ts';

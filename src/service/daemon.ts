@@ -6,6 +6,7 @@ import { takeInheritedSockets } from './activation.ts';
 import { createLinuxKernel, SystemClock } from './compose/ground.ts';
 import { live } from './life.ts';
 import { levelOf, openLog } from './log.ts';
+import { isKept, ManagerKeptSockets } from './keeping.ts';
 import { createNotifier } from './notify.ts';
 import { tellWaiting } from './refusal.ts';
 import { BACKUP_DIRECTORY, configureStart, undoUnconfirmed } from './unconfirmed.ts';
@@ -28,7 +29,8 @@ export async function runDaemon(argv: readonly string[]): Promise<number> {
 const EXIT_CONFIG = 78;
 
 async function refuse({ exitCode, stderr }: Outcome, clock: SystemClock): Promise<number> {
-  const sockets = takeInheritedSockets(process.env, process.pid, createLinuxKernel());
+  const all = takeInheritedSockets(process.env, process.pid, createLinuxKernel());
+  const sockets = all.filter((socket) => !isKept(socket));
   await tellWaiting(sockets, stderr.trim(), clock);
   return process.env['NOTIFY_SOCKET'] === undefined ? exitCode : EXIT_CONFIG;
 }
@@ -50,12 +52,14 @@ async function serve(config: Config, { version, clock, notes }: Beginning): Prom
   process.on('unhandledRejection', (reason) => {
     logger.error('unhandled rejection', { reason: reason instanceof Error ? reason.stack : reason });
   });
-  const inherited = takeInheritedSockets(process.env, process.pid, kernel);
+  const passedOn = takeInheritedSockets(process.env, process.pid, kernel);
+  const inherited = passedOn.filter((socket) => !isKept(socket));
   const notifier = createNotifier(process.env, kernel, logger);
+  const kept = new ManagerKeptSockets(passedOn, notifier);
   using _watchdog = feedWatchdog(process.env, process.pid, clock, notifier);
   using _awake = keepAwake();
   for (const note of notes) logger.warn(note);
-  const exitCode = await live({ config, version, kernel, clock, logger, logControl, inherited, notifier });
+  const exitCode = await live({ config, version, kernel, clock, logger, logControl, inherited, kept, notifier });
   if (exitCode !== 0 && notifier.active) {
     // A change that the service does not live with shall not meet it again.
     const undone = await undoUnconfirmed({ nowMs: wallMs(clock), evenIfEarly: true, directory: BACKUP_DIRECTORY });

@@ -9,6 +9,7 @@ import type { Logger } from '../base/logger.ts';
 import { loadConfig, type Config } from '../config/config.ts';
 import { formatProblem } from '../config/origin.ts';
 import type { Kernel } from '../engine/kernel/kernel.ts';
+import type { KeptSockets } from '../engine/network/kept-sockets.ts';
 import type { InheritedSocket } from './activation.ts';
 import { keepAutostartFlag } from './autostart.ts';
 import { keepBus } from './bus.ts';
@@ -16,7 +17,7 @@ import { compose, type Daemon } from './compose.ts';
 import type { BusParts, openBus } from './compose/bus.ts';
 import { parseHosts, planListening, type ListenPlan } from './hosts.ts';
 import { exitWhenIdle } from './idle.ts';
-import { checkSocketGroup, listenOnAll } from './listening.ts';
+import { checkSocketGroup, listenForMetrics, listenOnAll } from './listening.ts';
 import { LiveConfig } from './live-config.ts';
 import type { LogControl } from './log.ts';
 import type { Notifier } from './notify.ts';
@@ -40,6 +41,8 @@ export interface Surroundings<C extends Config = Config> {
   readonly logger: Logger;
   readonly logControl: LogControl;
   readonly inherited: readonly InheritedSocket[];
+  /** What the last run left with the service manager. */
+  readonly kept: KeptSockets;
   readonly notifier: Notifier;
 }
 
@@ -47,13 +50,14 @@ export interface Surroundings<C extends Config = Config> {
 export async function live(given: Surroundings): Promise<number> {
   const surroundings = { ...given, config: new LiveConfig(given.config) };
   const { config, logger, clock, notifier } = surroundings;
-  logger.info('Starting up', { message: 'start' });
   let facts: KeptFacts | null = null;
   const signals = takeSignals(logger, {
     // What went wrong is in the log. Before there is an engine, there is nothing to reload: the files are read anyhow.
     onReload: () => void facts?.reloadAll().catch(() => undefined),
     force: (exitCode) => process.exit(exitCode),
   });
+  // Who reads this line may rely on the signals being heard.
+  logger.info('Starting up', { message: 'start' });
   try {
     using _pidFile = takePidFile(config.get('pidfile'));
     if (config.tearDown) {
@@ -64,7 +68,8 @@ export async function live(given: Surroundings): Promise<number> {
     const plan = await planFor(surroundings);
     await using daemon = await start(surroundings);
     const { version } = surroundings;
-    facts = keepServiceFacts({ version, clock, config, reload: reloadOf(surroundings, daemon, plan) });
+    const reload = reloadOf(surroundings, daemon, plan);
+    facts = keepServiceFacts({ version, clock, config, reload, firewall: () => daemon.firewall() });
     if (signals.reason === null) await work(surroundings, daemon, plan, signals, facts);
     facts = null;
     logger.info('Daemon is ending', { message: 'stop', reason: signals.reason });
@@ -106,10 +111,10 @@ async function planFor({ config, inherited, kernel }: Surroundings): Promise<Pla
 
 /** Makes the engine and recovers what ran. */
 async function start(surroundings: Surroundings<LiveConfig>): Promise<Daemon> {
-  const { config, logger, version, kernel, clock, notifier } = surroundings;
+  const { config, logger, version, kernel, clock, kept, notifier } = surroundings;
   using _patience = extendTimeouts(clock, notifier);
   const onRecovery = (count: number): void => notifier.status(`Recovering ${String(count)} containers`);
-  return await compose({ config, logger, version, kernel, clock, onRecovery });
+  return await compose({ config, logger, version, kernel, clock, kept, onRecovery });
 }
 
 /** How long whoever asks first waits for containers that come with the engine. */
@@ -141,6 +146,8 @@ async function work(
   const protection = tls === null ? 'none' : verifiesClients(config) ? 'client-verified' : 'encrypted';
   const listening = { plan: listen, group: config.get('group'), tls: protection, logger, kernel } as const;
   facts.listensOn(await listenOnAll(daemon.api, listening));
+  const metricsAddress = config.get('metrics-addr');
+  if (metricsAddress !== '') await listenForMetrics(daemon.metricsApi, metricsAddress, logger);
   using _status = followStatus({ events, clock, notifier, counts: () => daemon.containers.counts() });
   // Below the bus: its end, which waits for jobs to let go, is a part of the stop as well.
   using patience = new DisposableStack();
@@ -154,7 +161,8 @@ async function work(
     afterSeconds: () => config.get('idle-exit'),
     daemon,
     // An engine that sleeps misses what is to be done by the clock.
-    otherWork: () => (bus?.busyCount ?? 0) + (daemon.schedules.hasWork() ? 1 : 0),
+    // One whose numbers are looked at shall be there.
+    otherWork: () => (bus?.busyCount ?? 0) + (daemon.schedules.hasWork() || metricsAddress !== '' ? 1 : 0),
     end: () => signals.end('idle'),
   });
   logger.info('Daemon has completed initialization', { message: 'ready' });

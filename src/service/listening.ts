@@ -1,11 +1,11 @@
 /** Brings the API to its sockets: inherited and configured ones, each once. */
 import { closeSync } from 'node:fs';
 import type { ApiServer } from '../api/server.ts';
-import { messageOf, UnavailableError } from '../base/errors.ts';
+import { InvalidArgumentError, messageOf, UnavailableError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Kernel } from '../engine/kernel/kernel.ts';
 import { groupId } from './group.ts';
-import { isSamePath, type ListenPlan } from './hosts.ts';
+import { isSamePath, parseHosts, type ListenPlan } from './hosts.ts';
 
 const DEFAULT_GROUP = 'docker';
 
@@ -48,6 +48,18 @@ export async function listenOnAll(api: ApiServer, options: ListeningOptions): Pr
     return done;
   } catch (error) {
     throw new UnavailableError(`failed to load listeners: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Serves metrics at `host:port`, in the clear and to everybody who reaches it, as dockerd. UnavailableError. */
+export async function listenForMetrics(api: Pick<ApiServer, 'listen'>, text: string, logger: Logger): Promise<void> {
+  try {
+    const [wanted] = parseHosts([`tcp://${text}`], { tls: false });
+    if (wanted?.kind !== 'tcp' || !/:\d+$/.test(text)) throw new InvalidArgumentError(`address ${text}: missing port`);
+    const { address } = await api.listen(wanted);
+    logger.info('metrics API listening', { address, endpoint: '/metrics' });
+  } catch (error) {
+    throw new UnavailableError(`failed to start metrics server: ${messageOf(error)}`, { cause: error });
   }
 }
 

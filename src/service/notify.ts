@@ -4,7 +4,7 @@
  */
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import type { DatagramSocket, Kernel } from '../engine/kernel/kernel.ts';
+import type { DatagramSocket, Fd, Kernel } from '../engine/kernel/kernel.ts';
 
 /** Words for the service manager. Each call is one message, sent at once; a failure is logged and does no more harm. */
 export interface Notifier {
@@ -21,6 +21,9 @@ export interface Notifier {
   watchdog(): void;
   /** Asks for `ms` more, from now, for the start-up or shut-down under way. */
   extendTimeout(ms: number): void;
+  /** Has a descriptor kept for the next run, which inherits it under this name. */
+  keep(name: string, fd: Fd): void;
+  forget(name: string): void;
 }
 
 /** Takes NOTIFY_SOCKET out of `env`: conmon and runtimes act upon it as well. */
@@ -36,8 +39,19 @@ export function createNotifier(env: NodeJS.ProcessEnv, kernel: Pick<Kernel, 'soc
       logger.warn('the service manager could not be told', { what: lines[0], reason: messageOf(error) });
     }
   };
+  const keep = (name: string, fd: Fd): void => {
+    if (socket === null) return;
+    try {
+      // FDPOLL=0: an error on a socket (ICMP) is none that ends its keeping.
+      socket.sendWith(address, Buffer.from(`FDSTORE=1\nFDPOLL=0\nFDNAME=${name}`), fd);
+    } catch (error) {
+      logger.debug('the service manager could not be given a descriptor', { name, reason: messageOf(error) });
+    }
+  };
   return {
     active: socket !== null,
+    keep,
+    forget: (name) => send('FDSTOREREMOVE=1', `FDNAME=${name}`),
     // The wrapper script gives way to us by exec, so that our pid is the unit's; said all the same, as dockerd does.
     ready: (status) => send('READY=1', `MAINPID=${String(process.pid)}`, `STATUS=${oneLine(status)}`),
     status: (text) => send(`STATUS=${oneLine(text)}`),

@@ -4,6 +4,7 @@ import { MAX_API_VERSION, MIN_API_VERSION } from '../api/compat/version.ts';
 import type { Clock } from '../base/clock.ts';
 import type { ConfigProblem } from '../config/config.ts';
 import type { ConfigFinding, ListenerFact, ServiceChange, ServiceFacts, ServiceState } from '../dbus/service-port.ts';
+import type { FirewallFacts } from '../engine/system/types.ts';
 import type { LiveConfig } from './live-config.ts';
 import type { Reload, ReloadOutcome } from './reload.ts';
 
@@ -23,8 +24,9 @@ export function keepServiceFacts(options: {
   readonly clock: Clock;
   readonly config: LiveConfig;
   readonly reload: Reload;
+  readonly firewall: () => FirewallFacts;
 }): KeptFacts {
-  const { version, clock, config, reload } = options;
+  const { version, clock, config, reload, firewall } = options;
   const watchers = new Set<(change: ServiceChange) => void>();
   const tell = (change: ServiceChange): void => {
     for (const watcher of [...watchers]) watcher(change);
@@ -57,7 +59,10 @@ export function keepServiceFacts(options: {
     listeners: () => listeners,
     pendingRestart: () => pending,
     configFindings: () => config.problems.map(findingOf),
-    firewallBackend: () => (config.get('iptables') ? 'nftables' : 'none'),
+    firewallBackend: () => {
+      const { backend, hasFirewalld } = firewall();
+      return hasFirewalld ? `firewalld+${backend}` : backend;
+    },
     hasPolkit: () => existsSync(POLKIT_SERVICE),
     dataSpace: () => spaceOf(config.get('data-root')),
     cgroupPathsOf,

@@ -15,15 +15,33 @@ export class ApiVersion {
     this.#parts = text.split('.').map((part) => (/^\d+$/.test(part) ? Number(part) : 0));
   }
 
-  /** This version or newer. */
+  /** This version or newer. Texts are kept: they are the code's, not a client's. */
   atLeast(other: string): boolean {
-    return compare(this.#parts, new ApiVersion(other).#parts) >= 0;
+    return this.#isFrom(milestone(other));
   }
 
   /** Older than that. */
   before(other: string): boolean {
     return !this.atLeast(other);
   }
+
+  /** Newer than that. */
+  isAfter(other: ApiVersion): boolean {
+    return !other.#isFrom(this);
+  }
+
+  #isFrom(other: ApiVersion): boolean {
+    return compare(this.#parts, other.#parts) >= 0;
+  }
+}
+
+/** Versions that the code asks about, many times in each row of a list. */
+const milestones = new Map<string, ApiVersion>();
+
+function milestone(text: string): ApiVersion {
+  let known = milestones.get(text);
+  if (known === undefined) milestones.set(text, (known = new ApiVersion(text)));
+  return known;
 }
 
 export const NEWEST = new ApiVersion(MAX_API_VERSION);
@@ -37,7 +55,7 @@ export function negotiate(text: string | null): ApiVersion {
       `client version ${text} is too old. Minimum supported API version is ${MIN_API_VERSION}, please upgrade your client to a newer version`,
     );
   }
-  if (version.atLeast(MAX_API_VERSION) && NEWEST.before(text)) {
+  if (version.isAfter(NEWEST)) {
     throw new InvalidArgumentError(
       `client version ${text} is too new. Maximum supported API version is ${MAX_API_VERSION}`,
     );

@@ -4,9 +4,10 @@ import type { ContainerPort, ContainerView, Engine } from '../../engine/index.ts
 import { parseGoInteger } from '../query.ts';
 import { exitCodeOf, isLive } from '../wire/container-state.ts';
 import { publishedPortsOf } from '../wire/container-network.ts';
-import { networkNameOf } from '../wire/namespaces.ts';
+import type { NetworkLookup } from '../wire/container-endpoints.ts';
+import { networkLookup } from '../wire/lookups.ts';
 import { parseContainerPorts, portText } from '../wire/ports.ts';
-import type { Filters } from './filters.ts';
+import { patternMatcher, type Filters } from './filters.ts';
 
 export const CONTAINER_FILTERS: readonly string[] = [
   'ancestor',
@@ -72,18 +73,19 @@ function matcher(engine: Engine, filters: Filters): (view: ContainerView) => boo
   const exposed = filters.get('expose').flatMap((text) => portsOf('expose', text));
   const ancestors = filters.has('ancestor') ? ancestorIds(engine, filters.get('ancestor')) : null;
   const isTask = filters.boolean('is-task');
+  const names = filters.get('name').map(patternMatcher);
+  const find = networkLookup(engine);
   return (view) =>
     filters.matchLabels(view.spec.labels) &&
     filters.any('id', (wish) => view.id.startsWith(wish)) &&
-    filters.any('name', (wish) => nameMatches(view.name, wish)) &&
+    (names.length === 0 || names.some((isMeant) => isMeant(`/${view.name}`) || isMeant(view.name))) &&
     filters.any('status', (status) => view.state.status === status) &&
     filters.any('exited', (code) => hasExited(view) && exitCodeOf(view.state) === Number(code)) &&
-    // No container has a health yet while none is checked.
-    filters.any('health', (health) => health === 'none') &&
+    filters.any('health', (health) => (view.health?.status ?? 'none') === health) &&
     filters.any('volume', (wish) =>
       view.mounts.some(({ name, destination }) => name === wish || destination === wish),
     ) &&
-    filters.any('network', (wish) => isOnNetwork(view, wish)) &&
+    filters.any('network', (wish) => isOnNetwork(view, wish, find)) &&
     (published.length === 0 || published.some((port) => hasPublished(view, port))) &&
     (exposed.length === 0 ||
       exposed.some((port) => view.spec.exposedPorts.some((own) => portText(own) === portText(port)))) &&
@@ -95,23 +97,15 @@ function hasExited({ state }: ContainerView): boolean {
   return state.status === 'exited' || state.status === 'dead';
 }
 
-/** Docker takes the name for a regular expression, found anywhere, with or without the leading slash. */
-function nameMatches(name: string, wish: string): boolean {
-  if (name === wish || `/${name}` === wish) return true;
-  let pattern: RegExp;
-  try {
-    pattern = new RegExp(wish);
-  } catch {
-    return false;
-  }
-  return pattern.test(`/${name}`) || pattern.test(name);
+function isOnNetwork(view: ContainerView, wish: string, find: NetworkLookup): boolean {
+  return view.networks.has(wish) || networkIdsOf(view, find).some((id) => id.startsWith(wish));
 }
 
-function isOnNetwork(view: ContainerView, wish: string): boolean {
-  return (
-    networkNameOf(view.spec.host.network) === wish ||
-    view.endpoints.some(({ networkId, networkName }) => networkName === wish || networkId.startsWith(wish))
-  );
+/** Of what runs, and of what has run: before its first start a container knows only names. */
+function networkIdsOf(view: ContainerView, find: NetworkLookup): readonly string[] {
+  if (view.state.status === 'created') return [];
+  const stopped = [...view.networks.keys()].flatMap((name) => find(name)?.id ?? []);
+  return [...view.endpoints.map(({ networkId }) => networkId), ...stopped];
 }
 
 function hasPublished(view: ContainerView, port: ContainerPort): boolean {
@@ -132,13 +126,20 @@ function portsOf(filter: string, text: string): readonly ContainerPort[] {
   }
 }
 
-/** Ids of the named images and of those that stand on their layers. */
+/** Ids of the named images and of those that were made on them. */
 function ancestorIds({ images, containers }: Engine, refs: readonly string[]): ReadonlySet<string> {
-  const named = refs.map((ref) => images.find(ref)).filter((image) => image !== null);
-  const ids = new Set<string>(named.map(({ id }) => id));
-  for (const imageId of new Set(containers.list().map((view) => view.imageId))) {
-    const layers = images.find(imageId)?.layerChainIds ?? [];
-    if (named.some(({ chainId }) => chainId !== null && layers.includes(chainId))) ids.add(imageId);
+  const named = new Set<string>(refs.flatMap((ref) => findImage(images, ref)?.id ?? []));
+  const descends = (id: string | null): boolean =>
+    id !== null && (named.has(id) || descends(images.find(id)?.parent ?? null));
+  return new Set(containers.list().flatMap(({ imageId }) => (descends(imageId) ? [imageId] : [])));
+}
+
+/** What cannot be a name matches nothing, as dockerd has it. */
+function findImage(images: Engine['images'], ref: string): ReturnType<Engine['images']['find']> {
+  try {
+    return images.find(ref);
+  } catch (error) {
+    if (error instanceof InvalidArgumentError) return null;
+    throw error;
   }
-  return ids;
 }

@@ -22,11 +22,13 @@ export const EVENT_FILTERS: readonly string[] = [
 /** Nouns whose filter is an object's name or id. */
 const NOUNS = ['container', 'volume', 'network', 'daemon', 'plugin', 'service', 'node', 'secret', 'config'] as const;
 
+/** Events whose action goes on after a colon. */
+const WITH_DETAIL: ReadonlySet<string> = new Set(['health_status', 'exec_create', 'exec_start']);
+
 /** True for events that all filters let through. */
 export function eventMatcher(filters: Filters): (event: EngineEvent) => boolean {
   return (event) =>
-    // `health_status` matches `health_status: healthy`, `exec_create` matches `exec_create: sh`.
-    filters.any('event', (wish) => event.action === wish || event.action.split(':', 1)[0] === wish) &&
+    matchesAction(filters, event) &&
     filters.any('type', (wish) => event.type === wish) &&
     filters.any('scope', (wish) => wish === 'local') &&
     NOUNS.every((noun) => matchesNoun(filters, noun, event)) &&
@@ -34,14 +36,19 @@ export function eventMatcher(filters: Filters): (event: EngineEvent) => boolean 
     filters.matchLabels(event.attributes);
 }
 
-function matchesNoun(filters: Filters, noun: string, event: EngineEvent): boolean {
-  if (!filters.has(noun)) return true;
-  if (event.type !== noun) return false;
-  const { name = '' } = event.attributes;
-  return filters.any(
-    noun,
-    (wish) => event.actorId.startsWith(wish) || name === wish || name === wish.replace(/^\//, ''),
-  );
+/**
+ * `health_status` matches `health_status: healthy`, `exec_create` matches `exec_create: sh`. As dockerd: once one of
+ * these is asked for, all that are asked for match by their beginning.
+ */
+function matchesAction(filters: Filters, { action }: EngineEvent): boolean {
+  const isByBeginning = filters.get('event').some((wish) => WITH_DETAIL.has(wish));
+  return filters.any('event', (wish) => action === wish || (isByBeginning && action.startsWith(wish)));
+}
+
+/** The beginning of an id or a name. As dockerd, whatever the event is of: `container=web` finds a network `web_net` too. */
+function matchesNoun(filters: Filters, noun: string, { actorId, attributes }: EngineEvent): boolean {
+  const { name = '' } = attributes;
+  return filters.any(noun, (wish) => actorId.startsWith(wish) || name.startsWith(wish));
 }
 
 /** An image, or a container of that image; with or without tag. */

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../../base/errors.ts';
+import { compileGoRegexp } from '../../base/go-regexp.ts';
 import { hasLabel } from '../../base/labels.ts';
 import type { Query } from '../query.ts';
 
@@ -40,8 +41,9 @@ export class Filters {
 
   /** `true`/`1`/`false`/`0` as Docker reads them; null when absent. */
   boolean(name: string): boolean | null {
-    const values = this.get(name);
-    if (values.length === 0) return null;
+    const values = this.#values.get(name);
+    if (values === undefined) return null;
+    if (values.length === 0) throw new InvalidArgumentError(`invalid filter '${name}'`);
     const isTrue = values.some((value) => value === '1' || value === 'true');
     const isFalse = values.some((value) => value === '0' || value === 'false');
     if (isTrue === isFalse) {
@@ -57,6 +59,12 @@ export class Filters {
       !this.get('label!').some((wish) => hasLabel(labels, wish))
     );
   }
+}
+
+/** Docker takes a wish for a regular expression, found anywhere; one that is none matches itself only. */
+export function patternMatcher(wish: string): (name: string) => boolean {
+  const isFound = compileGoRegexp(wish);
+  return (name) => name === wish || isFound?.(name) === true;
 }
 
 function checked(

@@ -4,6 +4,9 @@ import { ProtocolError, type BodyFraming } from './head.ts';
 /** A chunk-size line with extensions is not longer than this in any honest request. */
 const MAX_CHUNK_LINE = 4096;
 
+/** What waits for a slow consumer: several reads of the socket, so that not each of them stops and restarts it. */
+const BUFFERED_BYTES = 512 * 1024;
+
 type ChunkPhase = 'size' | 'data' | 'data-end' | 'trailer';
 
 /** What a body asks of the connection that feeds it. */
@@ -28,7 +31,7 @@ export class RequestBody extends Readable {
   #wantsMore = true;
 
   constructor(framing: BodyFraming, source: BodySource) {
-    super();
+    super({ highWaterMark: BUFFERED_BYTES });
     this.#source = source;
     this.#chunked = framing.kind === 'chunked';
     this.#remaining = framing.kind === 'length' ? framing.length : 0;

@@ -144,11 +144,15 @@ export class Connection {
 
   #channel(head: RequestHead): ConstructorParameters<typeof Reply>[0] {
     const isClosing = (): boolean => this.#closesAfter;
+    const socket = this.#socket;
     return {
       minorVersion: head.minorVersion,
       isHead: head.method === 'HEAD',
       get closes() {
         return isClosing();
+      },
+      get isFlushed() {
+        return socket.writableLength === 0;
       },
       write: (bytes) => {
         // Whoever answers without having read the body does not want it any more.
@@ -246,9 +250,13 @@ export class Connection {
     if (this.#phase === 'closing') return;
     this.#phase = 'closing';
     this.#pending = EMPTY;
-    this.#socket.end();
+    // The time runs once all is with the kernel: a long answer may take its reader longer than that.
+    this.#socket.end(() => this.#linger());
     this.#socket.resume();
-    if (this.#isHalfClosed) return;
+  }
+
+  #linger(): void {
+    if (this.#isHalfClosed || this.#socket.destroyed) return;
     const timer = this.#options.clock.after(LINGER_MS, () => this.#socket.destroy());
     this.#socket.once('close', () => timer[Symbol.dispose]());
   }

@@ -8,6 +8,8 @@ export interface ReplyChannel {
   readonly closes: boolean;
   /** Sends bytes in order; a promise asks the caller to wait (back-pressure). Drops them when the client has gone. */
   write(bytes: Buffer | string): void | Promise<void>;
+  /** All that was written has gone to the kernel. */
+  readonly isFlushed: boolean;
   /** The connection must be closed after this exchange, since nothing else marks the end of the body. */
   closeAfterwards(): void;
   /** Hands the connection over; from now on no HTTP is spoken on it. */
@@ -26,6 +28,8 @@ export interface TakenOver {
   /** What the client sends; ends at its half-close. */
   readonly input: Readable;
   write(bytes: Uint8Array): void | Promise<void>;
+  /** All that was written has gone to the kernel: its buffers may be used again. */
+  readonly isFlushed: boolean;
 }
 
 const REASONS: Readonly<Record<number, string>> = {
@@ -47,7 +51,7 @@ const REASONS: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 };
 
-/** The answer to one request. Exactly one of `send`, `stream`, `takeOver` may be called, once. */
+/** The answer to one request. Exactly one of `send`, `stream`, `takeOver`, `handOver` may be called, once. */
 export class Reply {
   /** Fields that every kind of answer carries; set before it starts. Names as they go out. */
   readonly fields = new Map<string, string>();
@@ -109,19 +113,36 @@ export class Reply {
    * Takes the connection over as dockerd does: with `upgrade` a 101, without it a 200 that has neither length nor
    * chunks. Field order and texts are dockerd's own: clients compare them.
    */
-  takeOver(options: { readonly upgrade: boolean; readonly contentType: string }): TakenOver {
-    this.#start();
-    this.#ended = true;
+  takeOver(options: { readonly upgrade: boolean; readonly contentType: string; readonly bare: boolean }): TakenOver {
+    const connection = this.handOver();
     const first = options.upgrade
       ? `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${options.contentType}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n`
       : `HTTP/1.1 200 OK\r\nContent-Type: ${options.contentType}\r\n`;
-    const input = this.#channel.takeOver();
-    void this.#channel.write(`${first}${fieldLines(this.fields)}\r\n`);
-    return { input, write: (bytes) => this.#channel.write(bytes as Buffer) };
+    void connection.write(Buffer.from(`${first}${options.bare ? '' : fieldLines(this.fields)}\r\n`, 'latin1'));
+    return connection;
+  }
+
+  /** Takes the connection over without a word: whoever gets it says its own. */
+  handOver(): TakenOver {
+    this.#start();
+    this.#ended = true;
+    const channel = this.#channel;
+    return {
+      input: channel.takeOver(),
+      write: (bytes) => channel.write(bytes as Buffer),
+      get isFlushed() {
+        return channel.isFlushed;
+      },
+    };
   }
 
   #writeRecord(bytes: Uint8Array, isChunked: boolean): void | Promise<void> {
     if (!isChunked) return this.#channel.write(bytes as Buffer);
+    if (bytes.length >= COPIED_RECORD_BYTES) {
+      void this.#channel.write(`${bytes.length.toString(16)}\r\n`);
+      void this.#channel.write(bytes as Buffer);
+      return this.#channel.write(CRLF);
+    }
     return this.#channel.write(Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`, 'latin1'), bytes, CRLF]));
   }
 
@@ -139,6 +160,8 @@ export class Reply {
   }
 }
 
+/** Smaller records are copied into one write; of larger ones (archives) the copy costs more than two more writes. */
+const COPIED_RECORD_BYTES = 32 * 1024;
 const CRLF = Buffer.from('\r\n');
 
 function fieldLines(fields: ReadonlyMap<string, string>): string {

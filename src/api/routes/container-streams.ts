@@ -5,12 +5,17 @@ import { param, type Context } from '../context.ts';
 import type { Route } from '../router.ts';
 import { runHijacked } from '../stream/hijack.ts';
 import { encodeLogs } from '../stream/mux.ts';
+import { requireWebSocket, runWebSocket } from '../stream/websocket.ts';
 
 export const CONTAINER_STREAM_ROUTES: readonly Route[] = [
-  { method: 'POST', pattern: '/containers/{id}/wait', handle: wait },
-  { method: 'POST', pattern: '/containers/{id}/attach', handle: attach, takesOver: true },
-  { method: 'GET', pattern: '/containers/{id}/logs', handle: logs },
+  { method: 'POST', pattern: '/containers/{id*}/wait', handle: wait },
+  { method: 'POST', pattern: '/containers/{id*}/attach', handle: attach, takesOver: true },
+  { method: 'GET', pattern: '/containers/{id*}/attach/ws', handle: attachWebSocket, takesOver: true },
+  { method: 'GET', pattern: '/containers/{id*}/logs', handle: logs },
 ];
+
+/** How Docker's own command line names itself: it takes frames apart and joins what is in them. */
+const DOCKER_CLI = 'Docker-Client/';
 
 const WAIT_CONDITIONS: readonly WaitCondition[] = ['not-running', 'next-exit', 'removed'];
 
@@ -41,11 +46,31 @@ async function attach(context: Context): Promise<void> {
     // Given and empty is "none", which the CLI never sends; dockerd takes it for the default.
     detachKeys: query.textOrNull('detachKeys'),
   });
-  await runHijacked(context, attachment, { stdin: query.boolean('stdin') });
+  await runHijacked(context, attachment, { stdin: query.boolean('stdin'), bare: true });
+}
+
+/** Before API 1.42 all three streams; from then on those asked for, as in {@link attach}. */
+async function attachWebSocket(context: Context): Promise<void> {
+  const { engine, query, version } = context;
+  // Whom it is for comes first, as in dockerd.
+  engine.containers.get(param(context, 'id'));
+  requireWebSocket(context);
+  const selects = version.atLeast('1.42');
+  const wants = (name: string): boolean => !selects || query.boolean(name);
+  const stdin = wants('stdin');
+  const attachment = await engine.containers.attach(param(context, 'id'), {
+    stdin,
+    stdout: wants('stdout'),
+    stderr: wants('stderr'),
+    logs: query.boolean('logs'),
+    stream: query.boolean('stream'),
+    detachKeys: query.textOrNull('detachKeys'),
+  });
+  await runWebSocket(context, attachment, { stdin });
 }
 
 async function logs(context: Context): Promise<void> {
-  const { engine, query, reply, signal, version } = context;
+  const { engine, query, fields, reply, signal, version } = context;
   const [stdout, stderr] = [query.boolean('stdout'), query.boolean('stderr')];
   if (!stdout && !stderr) throw new InvalidArgumentError('Bad parameters: you must choose at least one stream');
   const container = engine.containers.get(param(context, 'id'));
@@ -64,6 +89,7 @@ async function logs(context: Context): Promise<void> {
     terminal,
     timestamps: query.boolean('timestamps'),
     details: query.boolean('details') ? detailsOf(container) : '',
+    joinsLines: fields.get('user-agent')?.startsWith(DOCKER_CLI) ?? false,
   };
   const multiplexed = terminal || version.before('1.42') ? 'raw' : 'multiplexed';
   const stream = reply.stream(200, `application/vnd.docker.${multiplexed}-stream`);

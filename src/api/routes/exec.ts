@@ -1,19 +1,19 @@
 import { param, type Context } from '../context.ts';
 import type { Route } from '../router.ts';
 import { runHijacked } from '../stream/hijack.ts';
-import { requireJson } from '../wire/body.ts';
+import { readJson } from '../wire/body.ts';
 import { EXEC_CREATE, EXEC_START, execDocument, execSpecOf, sizeOf } from '../wire/exec.ts';
 import { sizeOfQuery } from './containers.ts';
 
 export const EXEC_ROUTES: readonly Route[] = [
-  { method: 'POST', pattern: '/containers/{id}/exec', handle: create },
+  { method: 'POST', pattern: '/containers/{id*}/exec', handle: create },
   { method: 'POST', pattern: '/exec/{id}/start', handle: start, takesOver: true },
   { method: 'POST', pattern: '/exec/{id}/resize', handle: resize },
   { method: 'GET', pattern: '/exec/{id}/json', handle: inspect },
 ];
 
 async function create(context: Context): Promise<void> {
-  const spec = execSpecOf(await requireJson(context, EXEC_CREATE));
+  const spec = execSpecOf((await readJson(context, EXEC_CREATE)) ?? {});
   const consoleSize = context.version.before('1.42') ? null : spec.consoleSize;
   const id = await context.engine.containers.createExec(param(context, 'id'), { ...spec, consoleSize });
   context.reply.json(201, { Id: id });
@@ -21,7 +21,7 @@ async function create(context: Context): Promise<void> {
 
 async function start(context: Context): Promise<void> {
   const { engine, reply, version } = context;
-  const request = await requireJson(context, EXEC_START);
+  const request = (await readJson(context, EXEC_START)) ?? {};
   const id = param(context, 'id');
   if (request.Detach === true) {
     await engine.containers.startExecDetached(id);

@@ -8,6 +8,7 @@ import { removalRow } from '../wire/image.ts';
 export const PRUNE_ROUTES: readonly Route[] = [
   { method: 'POST', pattern: '/containers/prune', handle: pruneContainers },
   { method: 'POST', pattern: '/images/prune', handle: pruneImages },
+  { method: 'POST', pattern: '/networks/prune', handle: pruneNetworks },
   { method: 'POST', pattern: '/volumes/prune', handle: pruneVolumes },
 ];
 
@@ -24,6 +25,12 @@ async function pruneImages({ engine, query, signal, reply }: Context): Promise<v
   const { imageRemovals, reclaimedBytes } = await engine.prune.run(request, signal);
   const rows = imageRemovals.length === 0 ? null : imageRemovals.map(removalRow);
   reply.json(200, { ImagesDeleted: rows, SpaceReclaimed: reclaimedBytes });
+}
+
+async function pruneNetworks({ engine, query, signal, reply }: Context): Promise<void> {
+  const filters = Filters.from(query, ['label', 'label!', 'until']);
+  const { removed } = await engine.prune.run(requestOf(filters, { types: ['network'] }), signal);
+  reply.json(200, { NetworksDeleted: removed.length === 0 ? null : removed.map(({ name }) => name) });
 }
 
 async function pruneVolumes({ engine, query, version, signal, reply }: Context): Promise<void> {

@@ -1,4 +1,4 @@
-/** Swarm is out of scope: each of its endpoints answers as a node does that is in no swarm. */
+/** Swarm is out of scope: each of its endpoints but those of secrets answers as a node does that is in no swarm. */
 import { UnavailableError } from '../../base/errors.ts';
 import type { Method, Route } from '../router.ts';
 
@@ -6,7 +6,7 @@ const NOT_A_MANAGER =
   'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
 const NOT_IN_A_SWARM = 'This node is not part of a swarm';
 
-const NOUNS = ['services', 'secrets', 'configs', 'nodes'] as const;
+const NOUNS = ['services', 'configs', 'nodes'] as const;
 
 function unavailable(method: Method, pattern: string, message = NOT_A_MANAGER): Route {
   return {

@@ -1,4 +1,6 @@
 import { InvalidArgumentError } from '../../base/errors.ts';
+import type { EngineEvent } from '../../engine/index.ts';
+import type { ApiVersion } from '../compat/version.ts';
 import type { Context } from '../context.ts';
 import { infoOf } from '../documents.ts';
 import { Filters } from '../filters/filters.ts';
@@ -40,7 +42,7 @@ function setPingFields(reply: Context['reply']): void {
 }
 
 async function version({ engine, build, reply }: Context): Promise<void> {
-  reply.json(200, versionDocument(await engine.system.info(), build));
+  reply.json(200, versionDocument(await engine.system.versions(), build));
 }
 
 async function info(context: Context): Promise<void> {
@@ -54,7 +56,7 @@ async function auth(context: Context): Promise<void> {
   reply.json(200, { Status: 'Login Succeeded', IdentityToken: token });
 }
 
-async function events({ engine, query, reply, signal }: Context): Promise<void> {
+async function events({ engine, query, version, reply, signal }: Context): Promise<void> {
   const filters = Filters.from(query, EVENT_FILTERS);
   const since = query.time('since');
   const until = query.time('until');
@@ -63,7 +65,9 @@ async function events({ engine, query, reply, signal }: Context): Promise<void> 
       `\`since\` time (${query.text('since')}) cannot be after \`until\` time (${query.text('until')})`,
     );
   }
-  const followed = engine.events.subscribe({ since, until, matches: eventMatcher(filters), signal });
+  const isAsked = eventMatcher(filters);
+  const matches = (event: EngineEvent): boolean => isAsked(event) && isKnownEvent(event, version);
+  const followed = engine.events.subscribe({ since, until, matches, signal });
   const stream = reply.stream(200, 'application/json');
   for await (const event of followed) {
     await stream.write(Buffer.from(eventLine(event)));
@@ -71,8 +75,13 @@ async function events({ engine, query, reply, signal }: Context): Promise<void> 
   stream.end();
 }
 
+/** Images that a commit makes are told of from 1.46 on. */
+function isKnownEvent({ type, action }: EngineEvent, version: ApiVersion): boolean {
+  return !(version.before('1.46') && type === 'image' && action === 'create');
+}
+
 async function diskUsage({ engine, query, version: apiVersion, clock, reply }: Context): Promise<void> {
-  const types = query.all('type');
+  const types = apiVersion.before('1.42') ? [] : query.all('type');
   const unknown = types.find((type) => !['container', 'image', 'volume', 'build-cache'].includes(type));
   if (unknown !== undefined) throw new InvalidArgumentError(`unknown object type: ${unknown}`);
   reply.json(200, await diskUsageDocument(engine, { types, version: apiVersion, now: clock.now() }));

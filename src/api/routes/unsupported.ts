@@ -14,31 +14,6 @@ function unsupported(method: Method, pattern: string, what: string): Route {
 }
 
 export const UNSUPPORTED_ROUTES: readonly Route[] = [
-  unsupported('GET', '/containers/{id}/top', 'listing processes (top)'),
-  unsupported('GET', '/containers/{id}/changes', 'listing changes (diff)'),
-  unsupported('GET', '/containers/{id}/export', 'exporting a container'),
-  unsupported('GET', '/containers/{id}/stats', 'stats'),
-  unsupported('POST', '/containers/{id}/update', 'updating a container'),
-  unsupported('GET', '/containers/{id}/attach/ws', 'attaching by web socket'),
-  unsupported('HEAD', '/containers/{id}/archive', 'copying (cp)'),
-  unsupported('GET', '/containers/{id}/archive', 'copying (cp)'),
-  unsupported('PUT', '/containers/{id}/archive', 'copying (cp)'),
-  unsupported('POST', '/build', 'building images'),
-  // Nothing is built, so there is no cache: `docker system prune` asks for all prunes in a row.
-  {
-    method: 'POST',
-    pattern: '/build/prune',
-    handle: ({ reply }) => reply.json(200, { CachesDeleted: null, SpaceReclaimed: 0 }),
-  },
-  unsupported('POST', '/build/cancel', 'building images'),
-  unsupported('POST', '/images/{name*}/push', 'pushing images'),
-  unsupported('GET', '/images/search', 'searching images'),
-  unsupported('POST', '/commit', 'committing a container'),
-  unsupported('GET', '/images/{name*}/get', 'saving images'),
-  unsupported('GET', '/images/get', 'saving images'),
-  unsupported('POST', '/networks/create', 'creating networks'),
-  unsupported('POST', '/networks/{id}/connect', 'connecting to networks'),
-  unsupported('POST', '/networks/{id}/disconnect', 'disconnecting from networks'),
   // Clients ask for the list on many occasions: there are none, which is true.
   { method: 'GET', pattern: '/plugins', handle: ({ reply }) => reply.json(200, []) },
   unsupported('GET', '/plugins/privileges', 'managing plugins'),
@@ -57,13 +32,14 @@ export const UNSUPPORTED_ROUTES: readonly Route[] = [
   unsupported('POST', '/plugins/{name*}/upgrade', 'managing plugins'),
   unsupported('POST', '/plugins/{name*}/push', 'managing plugins'),
   unsupported('POST', '/plugins/{name*}/set', 'managing plugins'),
-  unsupported('GET', '/distribution/{name*}/json', 'looking at registries'),
   {
     method: 'POST',
     pattern: '/session',
     handle: ({ fields }: Context): void => {
       if (!fields.has('upgrade')) throw new InvalidArgumentError('no upgrade proto in request');
-      throw new NotImplementedError('BuildKit sessions are not supported by this version of moored');
+      throw new NotImplementedError(
+        'BuildKit sessions are not supported by this version of moored: set DOCKER_BUILDKIT=0',
+      );
     },
   },
 ];

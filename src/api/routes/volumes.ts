@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from '../../base/errors.ts';
 import type { Engine, VolumeRecord } from '../../engine/index.ts';
 import { param, type Context } from '../context.ts';
-import { Filters } from '../filters/filters.ts';
+import { Filters, patternMatcher } from '../filters/filters.ts';
 import type { Route } from '../router.ts';
 import { readJson } from '../wire/body.ts';
 import { VOLUME_CREATE, volumeDocument } from '../wire/volume.ts';
@@ -18,7 +18,11 @@ const FILTERS = ['dangling', 'driver', 'label', 'name'];
 function list({ engine, query, reply }: Context): void {
   const filters = Filters.from(query, FILTERS);
   const dangling = filters.boolean('dangling');
-  const volumes = engine.volumes.list().filter((volume) => matches(volume, filters, { engine, dangling }));
+  const names = filters.get('name').map(patternMatcher);
+  const volumes = engine.volumes
+    .list()
+    .filter((volume) => names.length === 0 || names.some((isMeant) => isMeant(volume.name)))
+    .filter((volume) => matches(volume, filters, { engine, dangling }));
   reply.json(200, { Volumes: volumes.map((volume) => volumeDocument(volume)), Warnings: null });
 }
 
@@ -28,7 +32,6 @@ function matches(
   { engine, dangling }: { readonly engine: Engine; readonly dangling: boolean | null },
 ): boolean {
   return (
-    filters.any('name', (wish) => volume.name.includes(wish)) &&
     filters.any('driver', (wish) => volume.driver === wish) &&
     filters.matchLabels(volume.labels) &&
     (dangling === null || dangling === (engine.volumes.usersOf(volume.name).length === 0))

@@ -10,19 +10,23 @@ import { messageOf } from '../../base/errors.ts';
 import { logFailure } from '../errors.ts';
 import { outputSink } from './mux.ts';
 
-/** Takes the connection over and copies until the attachment ends. Errors from now on are told on the stream. */
+/**
+ * Takes the connection over and copies until the attachment ends. `bare`: without the fields that every answer has, as
+ * dockerd answers attach (but not exec). Errors from now on are told on the stream.
+ */
 export async function runHijacked(
   context: Context,
   attachment: Attachment,
-  { stdin }: { readonly stdin: boolean },
+  { stdin, bare = false }: { readonly stdin: boolean; readonly bare?: boolean },
 ): Promise<void> {
   const { reply, signal, fields, version, logger } = context;
   const isMultiplexed = !attachment.terminal && version.atLeast('1.42');
   const connection = reply.takeOver({
     upgrade: fields.has('upgrade'),
+    bare,
     contentType: `application/vnd.docker.${isMultiplexed ? 'multiplexed' : 'raw'}-stream`,
   });
-  const output = outputSink((bytes) => connection.write(bytes), attachment.terminal);
+  const output = outputSink(connection, attachment.terminal);
   // Unread input would hide the client's going away from us.
   if (!stdin) connection.input.resume();
   try {

@@ -1,7 +1,7 @@
 import { inBandError } from '../errors.ts';
 import type { Progress } from '../../engine/index.ts';
 import type { Reply, ReplyStream } from '../http/reply.ts';
-import { progressLine } from './progress.ts';
+import { jsonLine, progressLine } from './progress.ts';
 
 /**
  * The answer of long work. It begins with the first record: an error before that is an HTTP error, one after it goes
@@ -10,6 +10,8 @@ import { progressLine } from './progress.ts';
 export class ProgressStream {
   readonly #reply: Reply;
   #stream: ReplyStream | null = null;
+  /** The client reads slower than the work goes. */
+  #isBehind = false;
 
   constructor(reply: Reply, { begun = false }: { readonly begun?: boolean } = {}) {
     this.#reply = reply;
@@ -22,14 +24,24 @@ export class ProgressStream {
       await work((progress) => this.#send(progress));
     } catch (error) {
       if (this.#stream === null) throw error;
-      void this.#stream.write(Buffer.from(`${JSON.stringify(inBandError(error))}\r\n`));
+      void this.#stream.write(Buffer.from(jsonLine(inBandError(error))));
     }
     this.#open().end();
   }
 
-  /** The sink of the seam must not block: the connection buffers, and the records of a pull are few and small. */
+  /**
+   * The sink of the seam must not block. A client that is behind misses numbers, never words: what is kept for it while
+   * it sleeps stays small, as with dockerd.
+   */
   #send(progress: Progress): void {
-    void this.#open().write(Buffer.from(progressLine(progress)));
+    const stream = this.#open();
+    if (this.#isBehind && progress.current !== undefined) return;
+    const drained = stream.write(Buffer.from(progressLine(progress)));
+    if (drained === undefined) return;
+    this.#isBehind = true;
+    void drained.then(() => {
+      this.#isBehind = false;
+    });
   }
 
   #open(): ReplyStream {

@@ -1,21 +1,35 @@
 /**
  * Progress records as Docker's `jsonmessage`: one object a line, ended by CR LF.
  *
- *   {"status":"Downloading","progressDetail":{"current":1,"total":2},"progress":"[===> …] 1B/2B","id":"0123456789ab"}
+ *   {"status":"Downloading","progressDetail":{"current":1,"total":2},"progress":"[===\u003e …] 1B/2B","id":"0123456789ab"}
  */
 import type { Progress } from '../../engine/index.ts';
-import { humanSize } from '../wire/duration.ts';
+import { humanSize } from '../../base/byte-size.ts';
 
 const BAR_WIDTH = 50;
 const SIZE_COLUMNS = 8;
 
 /** One record as a line. */
 export function progressLine(progress: Progress): string {
-  return `${JSON.stringify(progressDocument(progress))}\r\n`;
+  return jsonLine(progressDocument(progress));
 }
 
-function progressDocument({ stream, status, id, current, total }: Progress): object {
+/** A line of a progress stream. Its writer in dockerd is Go's `json.Marshal`, which escapes what is special in HTML. */
+export function jsonLine(value: object): string {
+  const text = JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, escaped);
+  return `${text}\r\n`;
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+function progressDocument({ stream, status, id, current, total, pushed }: Progress): object {
   if (stream !== undefined) return { stream };
+  if (pushed !== undefined) {
+    const { tag, digest, sizeBytes } = pushed;
+    return { progressDetail: {}, aux: { Tag: tag, Digest: digest, Size: sizeBytes } };
+  }
   const isAction = id !== undefined && status !== undefined && !status.startsWith('Pulling from ');
   const hasNumbers = current !== undefined || total !== undefined;
   const bar = hasNumbers ? progressBar(current ?? 0, total ?? 0) : '';

@@ -7,11 +7,13 @@
  */
 import { InvalidArgumentError } from '../../base/errors.ts';
 import type { MountRequest } from '../../engine/index.ts';
-import { checkTarget, cleanPath, isPropagation } from './mount-checks.ts';
+import { checkTarget, cleanPath, isPropagation, mountConfigError } from './mount-checks.ts';
 
 const ACCESS = new Set(['rw', 'ro']);
 const LABELS = new Set(['z', 'Z']);
 const COPY = new Set(['nocopy']);
+/** The engine's own: ids on the disk are those inside, in a container with a user namespace. */
+const IDMAP = new Set(['idmap']);
 const CONSISTENCY = new Set(['consistent', 'cached', 'delegated', 'default']);
 const MODE_KINDS: readonly ((word: string) => boolean)[] = [
   (word) => ACCESS.has(word),
@@ -19,6 +21,7 @@ const MODE_KINDS: readonly ((word: string) => boolean)[] = [
   (word) => COPY.has(word),
   isPropagation,
   (word) => CONSISTENCY.has(word),
+  (word) => IDMAP.has(word),
 ];
 
 /** One entry of `Binds`; InvalidArgumentError in Docker's words. */
@@ -40,6 +43,7 @@ export function parseBind(raw: string, volumeDriver: string | null): MountReques
     propagation: words.find(isPropagation) ?? null,
     createSource: true,
     recursive: true,
+    ...(words.includes('idmap') ? { idmap: true } : {}),
     mode,
   };
 }
@@ -53,8 +57,10 @@ interface VolumeWords {
 
 function volume(raw: string, { name, target, mode, driver }: VolumeWords): MountRequest {
   const words = wordsOf(mode);
-  if (words.some(isPropagation)) {
-    throw new InvalidArgumentError(`invalid mode: ${mode}`);
+  if (words.some(isPropagation) || words.includes('idmap')) {
+    withSpecification(raw, () => {
+      throw mountConfigError('volume', 'field BindOptions must not be specified');
+    });
   }
   return {
     kind: 'volume',
@@ -84,7 +90,7 @@ function isMode(mode: string): boolean {
   );
 }
 
-function withSpecification(raw: string, check: () => string): string {
+function withSpecification<T>(raw: string, check: () => T): T {
   try {
     return check();
   } catch (error) {

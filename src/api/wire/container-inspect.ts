@@ -2,34 +2,46 @@
 import { formatTimestamp } from '../../base/clock.ts';
 import { SHORT_ID_LENGTH } from '../../base/ids.ts';
 import type { JsonValue } from '../../base/json.ts';
-import { DEFAULT_PATHS, type ContainerView, type MountPoint, type NetworkMode } from '../../engine/index.ts';
+import { type ContainerView, type MountPoint } from '../../engine/index.ts';
 import type { ApiVersion } from '../compat/version.ts';
 import { CONTAINER_CONFIG, type ContainerConfig } from './container-config.ts';
-import { networkSettingsDocument, type NetworkLookup } from './container-network.ts';
+import type { NetworkLookup } from './container-endpoints.ts';
+import { networkSettingsDocument } from './container-network.ts';
 import { restartCountOf, stateDocument } from './container-state.ts';
 import { decodeAs, encodeAs } from './go-struct.ts';
-import { HOST_CONFIG, type HostConfigDocument } from './host-config.ts';
-import { namespaceModeText } from './namespaces.ts';
+import { hostConfigDocument, type NameLookup } from './host-config-document.ts';
+import { networkNameOf } from './namespaces.ts';
 import { portText } from './ports.ts';
 
 export interface InspectFacts {
   readonly version: ApiVersion;
   readonly findNetwork: NetworkLookup;
+  readonly nameOf: NameLookup;
   /** Words of `GraphDriver.Data`. */
   readonly storage: Readonly<Record<string, string>>;
   readonly sizes: { readonly writableBytes: number; readonly rootBytes: number } | null;
 }
 
-const DEFAULT_SHM_BYTES = 64 * 1024 * 1024;
+/** What a view's document says of its configuration: it stands as long as the view does. */
+interface Configured {
+  readonly version: string;
+  readonly config: JsonValue;
+  /** Null where it names other containers, which may be renamed meanwhile. */
+  readonly hostConfig: JsonValue | null;
+}
+
+const configured = new WeakMap<ContainerView, Configured>();
+
 export function inspectDocument(view: ContainerView, facts: InspectFacts): JsonValue {
   const { sizes, version } = facts;
+  const { config, hostConfig } = configuredOf(view, facts);
   const dataWords = Object.entries(facts.storage);
   return {
     Id: view.id,
     Created: formatTimestamp(view.createdAt),
     Path: view.path,
     Args: view.args,
-    State: { ...stateDocument(view.state) },
+    State: { ...stateDocument(view) },
     Image: view.imageId,
     ResolvConfPath: view.resolvConfPath,
     HostnamePath: view.hostnamePath,
@@ -41,15 +53,29 @@ export function inspectDocument(view: ContainerView, facts: InspectFacts): JsonV
     Platform: 'linux',
     MountLabel: '',
     ProcessLabel: '',
-    AppArmorProfile: '',
+    AppArmorProfile: view.apparmorProfile ?? '',
     ExecIDs: view.execIds.length === 0 ? null : view.execIds,
-    HostConfig: hostConfigDocument(view, version),
+    HostConfig: hostConfig ?? hostConfigDocument(view, version, facts.nameOf),
     GraphDriver: { Data: dataWords.length === 0 ? null : Object.fromEntries(dataWords), Name: view.storageDriver },
     ...(sizes === null ? {} : { SizeRw: sizes.writableBytes, SizeRootFs: sizes.rootBytes }),
     Mounts: view.mounts.map(mountPointDocument),
-    Config: configDocument(view, version),
+    Config: config,
     NetworkSettings: networkSettingsDocument(view, facts.findNetwork, version),
   };
+}
+
+/** Clients ask for the same container again and again, and this is most of the work. */
+function configuredOf(view: ContainerView, { version, nameOf }: InspectFacts): Configured {
+  const known = configured.get(view);
+  if (known?.version === version.text) return known;
+  const namesOthers = (view.spec.host.links ?? []).length > 0;
+  const made = {
+    version: version.text,
+    config: configDocument(view, version),
+    hostConfig: namesOthers ? null : hostConfigDocument(view, version, nameOf),
+  };
+  configured.set(view, made);
+  return made;
 }
 
 export function mountPointDocument(mount: MountPoint): JsonValue {
@@ -65,19 +91,6 @@ export function mountPointDocument(mount: MountPoint): JsonValue {
   };
 }
 
-/** The name in `HostConfig.NetworkMode`. */
-export function networkModeText(mode: NetworkMode): string {
-  switch (mode.kind) {
-    case 'network':
-      return mode.name;
-    case 'container':
-      return `container:${mode.ref}`;
-    case 'host':
-    case 'none':
-      return mode.kind;
-  }
-}
-
 function configDocument(view: ContainerView, version: ApiVersion): JsonValue {
   const given: ContainerConfig = decodeAs(CONTAINER_CONFIG, view.frontDocument?.['Config'] ?? {});
   const { spec } = view;
@@ -86,6 +99,7 @@ function configDocument(view: ContainerView, version: ApiVersion): JsonValue {
     Hostname:
       spec.hostname === '' && spec.host.network.kind === 'network' ? view.id.slice(0, SHORT_ID_LENGTH) : spec.hostname,
     Domainname: spec.domainname,
+    MacAddress: view.networks.get(networkNameOf(spec.host.network) ?? '')?.macAddress ?? given.MacAddress ?? '',
     User: spec.user,
     Tty: spec.terminal,
     OpenStdin: spec.openStdin,
@@ -104,40 +118,9 @@ function configDocument(view: ContainerView, version: ApiVersion): JsonValue {
     Volumes: spec.volumes.length === 0 ? null : Object.fromEntries(spec.volumes.map((v) => [v, {}])),
   };
   const document = { ...(encodeAs(CONTAINER_CONFIG, merged) as Record<string, JsonValue>) };
-  // From 1.44 the MAC is the endpoint's.
+  // From 1.44 the MAC is the endpoint's; older clients find there what was asked of the main one.
   if (version.atLeast('1.44')) delete document['MacAddress'];
   return document;
-}
-
-/** The given document with dockerd's defaults put where the client left a choice to the engine. */
-function hostConfigDocument(view: ContainerView, version: ApiVersion): JsonValue {
-  const given: HostConfigDocument = decodeAs(HOST_CONFIG, view.frontDocument?.['HostConfig'] ?? {});
-  const { host } = view.spec;
-  const isPrivileged = host.privileged;
-  const merged: HostConfigDocument = {
-    ...given,
-    NetworkMode: networkModeText(host.network),
-    LogConfig: { Type: view.logDriver, Config: view.logOptions },
-    RestartPolicy: { Name: host.restartPolicy.name, MaximumRetryCount: host.restartPolicy.maximumRetryCount },
-    IpcMode: namespaceModeText(view.ipcMode),
-    CgroupnsMode: namespaceModeText(view.cgroupnsMode),
-    ShmSize: host.shmSizeBytes ?? DEFAULT_SHM_BYTES,
-    Runtime: view.runtime,
-    ConsoleSize: given.ConsoleSize ?? [0, 0],
-    MemorySwap: memorySwapOf(given),
-    MemorySwappiness: given.MemorySwappiness === -1 ? null : (given.MemorySwappiness ?? null),
-    PidsLimit: (given.PidsLimit ?? 0) <= 0 ? null : (given.PidsLimit ?? null),
-    MaskedPaths: given.MaskedPaths ?? (isPrivileged ? null : DEFAULT_PATHS.masked),
-    ReadonlyPaths: given.ReadonlyPaths ?? (isPrivileged ? null : DEFAULT_PATHS.readonly),
-  };
-  const document = { ...(encodeAs(HOST_CONFIG, merged) as Record<string, JsonValue>) };
-  if (version.before('1.43')) delete document['Annotations'];
-  return document;
-}
-
-/** Docker's rule: memory without swap limit means as much swap again. */
-function memorySwapOf({ Memory: memory = 0, MemorySwap: swap = 0 }: HostConfigDocument): number {
-  return memory > 0 && swap === 0 ? memory * 2 : swap;
 }
 
 /** exactOptionalPropertyTypes: a copy without keys that are undefined. */

@@ -1,68 +1,9 @@
 /** `NetworkSettings` and `Ports` of inspect and list. */
-import type { ContainerView, EndpointState, NetworkView, PublishedPort } from '../../engine/index.ts';
+import type { ContainerView, PublishedPort } from '../../engine/index.ts';
 import type { JsonValue } from '../../base/json.ts';
 import type { ApiVersion } from '../compat/version.ts';
-import { encodeAs } from './go-struct.ts';
-import { ENDPOINT_SETTINGS, NETWORKING_CONFIG, type EndpointSettings } from './networking-config.ts';
-import { decodeAs } from './go-struct.ts';
-import { networkNameOf } from './namespaces.ts';
+import { addressesOf, networksDocument, type NetworkLookup } from './container-endpoints.ts';
 import { portText } from './ports.ts';
-
-/** Finds a network's id by name; null when it is not there. */
-export type NetworkLookup = (name: string) => NetworkView | null;
-
-/** `NetworkSettings.Networks`: also of a container that does not run, then without addresses. */
-export function networksDocument(view: ContainerView, find: NetworkLookup, version: ApiVersion): JsonValue {
-  const own = networkNameOf(view.spec.host.network);
-  const names = new Set([...(own === null ? [] : [own]), ...view.endpoints.map(({ networkName }) => networkName)]);
-  const wishes = givenEndpoints(view);
-  return Object.fromEntries(
-    [...names].map((name) => [
-      name,
-      endpointDocument(view, wishes[name] ?? wishes['default'] ?? {}, name, { find, version }),
-    ]),
-  );
-}
-
-function endpointDocument(
-  view: ContainerView,
-  given: EndpointSettings,
-  name: string,
-  { find, version }: { readonly find: NetworkLookup; readonly version: ApiVersion },
-): JsonValue {
-  const live = view.endpoints.find(({ networkName }) => networkName === name) ?? null;
-  const hasRun = view.state.status !== 'created';
-  const asked: EndpointSettings = {
-    IPAMConfig: given.IPAMConfig ?? null,
-    Links: given.Links ?? null,
-    Aliases: given.Aliases ?? null,
-    DriverOpts: given.DriverOpts ?? null,
-    MacAddress: live?.macAddress ?? given.MacAddress ?? '',
-    NetworkID: live?.networkId ?? (hasRun ? (find(name)?.id ?? '') : ''),
-  };
-  const document = encodeAs(ENDPOINT_SETTINGS, live === null ? asked : { ...asked, ...addressesOf(live) });
-  return gate(document, version);
-}
-
-function addressesOf(live: EndpointState): EndpointSettings {
-  return {
-    EndpointID: live.endpointId,
-    Gateway: live.ipv4Gateway ?? '',
-    IPAddress: live.ipv4Address ?? '',
-    IPPrefixLen: live.ipv4Address === null ? 0 : live.ipv4PrefixLength,
-    IPv6Gateway: live.ipv6Gateway ?? '',
-    GlobalIPv6Address: live.ipv6Address ?? '',
-    GlobalIPv6PrefixLen: live.ipv6Address === null ? 0 : live.ipv6PrefixLength,
-  };
-}
-
-/** Fields that older versions do not have. */
-function gate(document: JsonValue, version: ApiVersion): JsonValue {
-  const fields = { ...(document as Record<string, JsonValue>) };
-  if (version.before('1.44')) delete fields['DNSNames'];
-  if (version.before('1.48')) delete fields['GwPriority'];
-  return fields;
-}
 
 /** `NetworkSettings` of inspect. */
 export function networkSettingsDocument(view: ContainerView, find: NetworkLookup, version: ApiVersion): JsonValue {
@@ -70,8 +11,7 @@ export function networkSettingsDocument(view: ContainerView, find: NetworkLookup
   const isDefault = first !== null ? addressesOf(first) : {};
   return {
     Bridge: '',
-    SandboxID: view.netnsPath === null ? '' : (view.netnsPath.split('/').at(-1) ?? ''),
-    SandboxKey: view.netnsPath ?? '',
+    ...sandboxOf(view),
     Ports: portMapDocument(view),
     HairpinMode: false,
     LinkLocalIPv6Address: '',
@@ -87,19 +27,29 @@ export function networkSettingsDocument(view: ContainerView, find: NetworkLookup
     IPPrefixLen: isDefault.IPPrefixLen ?? 0,
     IPv6Gateway: isDefault.IPv6Gateway ?? '',
     MacAddress: first?.macAddress ?? '',
-    Networks: networksDocument(view, find, version),
+    Networks: networksDocument(view, { find, version, detailed: true }),
   };
+}
+
+/**
+ * The id is of 64 digits, of which the path bears the first twelve: one sandbox a container, so its own id. In the host's
+ * network the path is that of the container's process.
+ */
+function sandboxOf({ id, netnsPath, state, spec: { host } }: ContainerView): { SandboxID: string; SandboxKey: string } {
+  const isOnHost = host.network.kind === 'host' && 'pid' in state;
+  const path = isOnHost ? `/proc/${String(state.pid)}/ns/net` : netnsPath;
+  return path === null ? { SandboxID: '', SandboxKey: '' } : { SandboxID: id, SandboxKey: path };
 }
 
 /** `Ports` of inspect: exposed and not published is null; nothing at all while it does not run. */
 export function portMapDocument(view: ContainerView): JsonValue {
-  if (view.endpoints.length === 0) return {};
+  if (!hasPorts(view)) return {};
   const ports = new Map<string, { HostIp: string; HostPort: string }[] | null>();
   for (const port of view.spec.exposedPorts) ports.set(portText(port), null);
   for (const published of publishedPortsOf(view)) {
     const key = portText(published.container);
     const bindings = ports.get(key) ?? [];
-    bindings.push({ HostIp: published.hostIp, HostPort: String(published.hostPort) });
+    bindings.push({ HostIp: published.hostIp, HostPort: hostPortText(published) });
     ports.set(key, bindings);
   }
   return Object.fromEntries([...ports].sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -107,7 +57,7 @@ export function portMapDocument(view: ContainerView): JsonValue {
 
 /** `Ports` of list: one row a published address, then the exposed ones. */
 export function portListDocument(view: ContainerView): JsonValue {
-  if (view.endpoints.length === 0) return [];
+  if (!hasPorts(view)) return [];
   const published = publishedPortsOf(view);
   const isPublished = new Set(published.map(({ container }) => portText(container)));
   const exposed = view.spec.exposedPorts.filter((port) => !isPublished.has(portText(port)));
@@ -116,20 +66,22 @@ export function portListDocument(view: ContainerView): JsonValue {
     ...published.map(({ container, hostIp, hostPort }) => ({
       IP: hostIp,
       PrivatePort: container.port,
-      PublicPort: hostPort,
+      ...(hostPort === 0 ? {} : { PublicPort: hostPort }),
       Type: container.protocol,
     })),
   ];
 }
 
-export function publishedPortsOf(view: ContainerView): readonly PublishedPort[] {
-  return view.endpoints.flatMap(({ publishedPorts }) => publishedPorts);
+/** Routed ports have none: the container's own is opened. */
+function hostPortText({ hostPort }: PublishedPort): string {
+  return hostPort === 0 ? '' : String(hostPort);
 }
 
-/** Endpoint settings as the client gave them. */
-function givenEndpoints(view: ContainerView): Readonly<Record<string, EndpointSettings>> {
-  const networking = view.frontDocument?.['NetworkingConfig'] ?? null;
-  if (networking === null) return {};
-  const endpoints = decodeAs(NETWORKING_CONFIG, networking).EndpointsConfig ?? {};
-  return Object.fromEntries(Object.entries(endpoints).map(([name, settings]) => [name, settings ?? {}]));
+/** Nobody maps ports on `none` and `host`; what does not run is on no network. */
+function hasPorts({ endpoints }: ContainerView): boolean {
+  return endpoints.some(({ networkName }) => networkName !== 'none' && networkName !== 'host');
+}
+
+export function publishedPortsOf(view: ContainerView): readonly PublishedPort[] {
+  return view.endpoints.flatMap(({ publishedPorts }) => publishedPorts);
 }

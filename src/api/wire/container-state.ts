@@ -1,6 +1,7 @@
 /** Docker's overlapping booleans and words for the closed state of a container. */
 import { formatTimestamp, ZERO_TIME_TEXT, type Timestamp } from '../../base/clock.ts';
-import type { ContainerState, ContainerView, LastExit } from '../../engine/index.ts';
+import type { JsonObject } from '../../base/json.ts';
+import type { ContainerState, ContainerView, HealthView, LastExit } from '../../engine/index.ts';
 import { humanSince } from './duration.ts';
 
 /** `State` of inspect. */
@@ -16,9 +17,11 @@ export interface StateDocument {
   readonly Error: string;
   readonly StartedAt: string;
   readonly FinishedAt: string;
+  /** Absent where nothing is checked. */
+  readonly Health?: JsonObject;
 }
 
-export function stateDocument(state: ContainerState): StateDocument {
+export function stateDocument({ state, health }: Pick<ContainerView, 'state' | 'health'>): StateDocument {
   const isLive = state.status === 'running' || state.status === 'paused';
   const last = lastExitOf(state);
   return {
@@ -34,16 +37,27 @@ export function stateDocument(state: ContainerState): StateDocument {
     Error: 'error' in state ? state.error : isLive ? '' : (last?.error ?? ''),
     StartedAt: timeText(startedAtOf(state)),
     FinishedAt: timeText(last?.finishedAt ?? null),
+    ...(health === null ? {} : { Health: healthDocument(health) }),
+  };
+}
+
+function healthDocument({ status, failingStreak, log }: HealthView): JsonObject {
+  return {
+    Status: status,
+    FailingStreak: failingStreak,
+    Log: log.map(({ startedAt, endedAt, exitCode, output }) => {
+      return { Start: formatTimestamp(startedAt), End: formatTimestamp(endedAt), ExitCode: exitCode, Output: output };
+    }),
   };
 }
 
 /** `Status` of list: `Up 5 minutes`, `Exited (0) 3 seconds ago` … */
-export function statusText(state: ContainerState, now: Timestamp): string {
+export function statusText({ state, health }: Pick<ContainerView, 'state' | 'health'>, now: Timestamp): string {
   switch (state.status) {
     case 'created':
       return 'Created';
     case 'running':
-      return `Up ${humanSince(state.startedAt, now)}`;
+      return `Up ${humanSince(state.startedAt, now)}${health === null ? '' : ` (${healthText(health)})`}`;
     case 'paused':
       return `Up ${humanSince(state.startedAt, now)} (Paused)`;
     case 'restarting':
@@ -55,6 +69,10 @@ export function statusText(state: ContainerState, now: Timestamp): string {
     case 'dead':
       return 'Dead';
   }
+}
+
+function healthText({ status }: HealthView): string {
+  return status === 'starting' ? 'health: starting' : status;
 }
 
 export function restartCountOf(state: ContainerState): number {

@@ -4,8 +4,9 @@ import type { ContainerSpec, FrontDocument, HealthcheckConfig, Platform } from '
 import type { ApiVersion } from '../compat/version.ts';
 import { CONFIG_FIELD_NAMES, type ContainerConfig, type CreateRequest } from './container-config.ts';
 import { endpointsOf } from './endpoints.ts';
-import type { HostConfigDocument } from './host-config.ts';
+import type { HostConfigDocument, MountDocument } from './host-config.ts';
 import { hostOptionsOf } from './host-options.ts';
+import { withMacAddress, withSysctls } from './main-endpoint.ts';
 import { anonymousVolumesOf } from './mounts.ts';
 import { parseNetworkMode } from './namespaces.ts';
 import { exposedPortsOf } from './ports.ts';
@@ -29,7 +30,9 @@ export function createOrderOf(request: CreateRequest, version: ApiVersion, platf
   }
   const host = olderClients(givenHost ?? {}, version);
   const warnings = checkUnsupported(host);
-  const endpoints = endpointsOf(networking ?? null, parseNetworkMode(host.NetworkMode ?? ''), version);
+  const mode = parseNetworkMode(host.NetworkMode ?? '');
+  const given = { mode, version, endpoints: endpointsOf(networking ?? null, mode, version), warnings: [] };
+  const joined = withSysctls(withMacAddress(given, config.MacAddress ?? ''), host.Sysctls ?? {});
   const spec: ContainerSpec = {
     ...processOf(config),
     image: config.Image ?? '',
@@ -37,20 +40,22 @@ export function createOrderOf(request: CreateRequest, version: ApiVersion, platf
     labels: config.Labels ?? {},
     hostname: config.Hostname ?? '',
     domainname: config.Domainname ?? '',
-    macAddress: emptyToNull(config.MacAddress),
+    // It is the main endpoint's.
+    macAddress: null,
     exposedPorts: exposedPortsOf(config),
     volumes: anonymousVolumesOf(config.Volumes ?? null),
     stopSignal: emptyToNull(config.StopSignal),
     stopTimeoutSeconds: config.StopTimeout ?? null,
     healthcheck: healthcheckOf(config),
+    shell: config.Shell ?? null,
     networkDisabled: config.NetworkDisabled ?? false,
     consoleSize: consoleSizeOf(host),
-    host: hostOptionsOf(host, endpoints),
+    host: { ...hostOptionsOf(host, joined.networking.endpoints), sysctls: joined.sysctls },
   };
   return {
     spec,
     frontDocument: { Config: config, HostConfig: host, NetworkingConfig: networking ?? null },
-    warnings,
+    warnings: [...warnings, ...joined.networking.warnings],
   };
 }
 
@@ -88,8 +93,26 @@ function olderClients(host: HostConfigDocument, version: ApiVersion): HostConfig
     }));
     if (host.Mounts === undefined) delete adjusted['Mounts'];
   }
+  // Unknown to older clients, as above.
+  if (version.before('1.45') && Array.isArray(adjusted['Mounts'])) {
+    adjusted['Mounts'] = (adjusted['Mounts'] as readonly MountDocument[]).map((mount) => olderMount(mount, version));
+  }
+  // The field went with 1.42; what stands there is no wish.
+  if (version.atLeast('1.42')) delete adjusted['KernelMemory'];
+  if (version.before('1.40')) delete adjusted['KernelMemoryTCP'];
   if (version.before('1.43')) delete adjusted['Annotations'];
   return adjusted;
+}
+
+function olderMount(mount: MountDocument, version: ApiVersion): MountDocument {
+  const { BindOptions: bind, VolumeOptions: volume } = mount;
+  const { ReadOnlyNonRecursive: _source, ReadOnlyForceRecursive: _all, ...olderBind } = bind ?? {};
+  const { Subpath: _subpath, ...olderVolume } = volume ?? {};
+  return {
+    ...mount,
+    ...(bind && version.before('1.44') ? { BindOptions: olderBind } : {}),
+    ...(volume ? { VolumeOptions: olderVolume } : {}),
+  };
 }
 
 function consoleSizeOf(host: HostConfigDocument): readonly [number, number] | null {
@@ -100,13 +123,16 @@ function consoleSizeOf(host: HostConfigDocument): readonly [number, number] | nu
 function healthcheckOf(config: ContainerConfig): HealthcheckConfig | null {
   const check = config.Healthcheck ?? null;
   if (check === null) return null;
-  for (const name of ['Interval', 'Timeout', 'StartPeriod', 'StartInterval'] as const) {
+  for (const name of ['Interval', 'Timeout', 'Retries', 'StartPeriod', 'StartInterval'] as const) {
+    if (name === 'Retries') {
+      if ((check.Retries ?? 0) < 0) throw new InvalidArgumentError('Retries in Healthcheck cannot be negative');
+      continue;
+    }
     const value = check[name] ?? 0;
     if (value !== 0 && value < MIN_HEALTH_DURATION_NS) {
       throw new InvalidArgumentError(`${name} in Healthcheck cannot be less than 1ms`);
     }
   }
-  if ((check.Retries ?? 0) < 0) throw new InvalidArgumentError('Retries in Healthcheck cannot be negative');
   return check;
 }
 

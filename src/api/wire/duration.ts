@@ -24,16 +24,3 @@ export function humanDuration(totalSeconds: number): string {
   if (hours < 24 * 365 * 2) return `${String(Math.trunc(hours / 24 / 30))} months`;
   return `${String(Math.trunc(totalSeconds / 3600 / 24 / 365))} years`;
 }
-
-const DECIMAL_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'] as const;
-
-/** Docker's `units.HumanSize`: powers of 1000, four significant digits (`1.2MB`, `123.4kB`). */
-export function humanSize(bytes: number): string {
-  let size = bytes;
-  let unit = 0;
-  while (size >= 1000 && unit < DECIMAL_UNITS.length - 1) {
-    size /= 1000;
-    unit += 1;
-  }
-  return `${String(Number(size.toPrecision(4)))}${DECIMAL_UNITS[unit] ?? ''}`;
-}

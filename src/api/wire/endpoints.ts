@@ -1,4 +1,4 @@
-import { InvalidArgumentError, NotImplementedError } from '../../base/errors.ts';
+import { InvalidArgumentError } from '../../base/errors.ts';
 import type { EndpointWish, NetworkMode } from '../../engine/index.ts';
 import type { ApiVersion } from '../compat/version.ts';
 import { networkNameOf } from './namespaces.ts';
@@ -14,41 +14,39 @@ export function endpointsOf(
   const own = networkNameOf(mode);
   const names = given.map(([name]) => (name === 'default' ? (own ?? name) : name));
   if (names.length > 1 && version.before('1.44')) {
-    throw new InvalidArgumentError(`Container cannot be connected to network endpoints: ${names.join(', ')}`);
-  }
-  const other = names.find((name) => name !== own);
-  if (other !== undefined && names.length > 1) {
-    throw new NotImplementedError(
-      `connecting a container to several networks (${names.join(', ')}) is not supported by this version of moored`,
+    throw new InvalidArgumentError(
+      `Container cannot be created with multiple network endpoints: ${names.sort().join(', ')}`,
     );
   }
-  return Object.fromEntries(given.map(([, settings], i) => [names[i] ?? '', wishOf(settings ?? {}, version)]));
+  const empty = given.find(([, settings]) => settings === null);
+  if (empty !== undefined) {
+    throw new InvalidArgumentError(`invalid config for network ${empty[0]}: EndpointsConfig is nil`);
+  }
+  // Before 1.44 addresses of links were of the whole container at create; only `connect` heard of an endpoint's.
+  const ofEndpoint = version.before('1.44') ? { macAddress: null } : {};
+  return Object.fromEntries(
+    given.map(([, settings], i) => [names[i] ?? '', { ...endpointWishOf(settings ?? {}, version), ...ofEndpoint }]),
+  );
 }
 
-function wishOf(settings: EndpointSettings, version: ApiVersion): EndpointWish {
-  refuseUnsupported(settings);
+/** The engine's words for what is asked of one network, at create or by `connect`. */
+export function endpointWishOf(settings: EndpointSettings, version: ApiVersion): EndpointWish {
   // Addresses outside of IPAMConfig are state of another container, echoed by clients that re-create it.
   const ipam = settings.IPAMConfig ?? {};
-  const mac = settings.MacAddress ?? '';
+  // Before 1.48 all were alike; what stands there is no wish.
+  const priority = version.before('1.48') ? 0 : (settings.GwPriority ?? 0);
+  const { Links: links, DriverOpts: driverOptions } = settings;
+  const linkLocalIps = ipam.LinkLocalIPs ?? [];
   return {
     aliases: settings.Aliases ?? [],
     ipv4Address: emptyToNull(ipam.IPv4Address),
     ipv6Address: emptyToNull(ipam.IPv6Address),
-    macAddress: mac === '' || version.before('1.44') ? null : mac,
+    macAddress: emptyToNull(settings.MacAddress),
+    ...((links ?? []).length === 0 ? {} : { links: links ?? [] }),
+    ...(linkLocalIps.length === 0 ? {} : { linkLocalIps }),
+    ...(driverOptions === undefined || driverOptions === null ? {} : { driverOptions }),
+    ...(priority === 0 ? {} : { gatewayPriority: priority }),
   };
-}
-
-function refuseUnsupported(settings: EndpointSettings): void {
-  const isAsked: Readonly<Record<string, boolean>> = {
-    Links: (settings.Links ?? []).length > 0,
-    DriverOpts: Object.keys(settings.DriverOpts ?? {}).length > 0,
-    LinkLocalIPs: (settings.IPAMConfig?.LinkLocalIPs ?? []).length > 0,
-    GwPriority: (settings.GwPriority ?? 0) !== 0,
-  };
-  const [name] = Object.entries(isAsked).find(([, asked]) => asked) ?? [];
-  if (name !== undefined) {
-    throw new NotImplementedError(`endpoint option ${name} is not supported by this version of moored`);
-  }
 }
 
 function emptyToNull(text: string | undefined): string | null {

@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from '../../base/errors.ts';
 import type { JsonValue } from '../../base/json.ts';
 import type { ExecSpec, ExecView } from '../../engine/index.ts';
-import { bool, pointer, slice, struct, stringOrSlice, text, uint, type ValueOf } from './go-struct.ts';
+import { bool, pointer, slice, struct, text, uint, type ValueOf } from './go-struct.ts';
 
 export const EXEC_CREATE = struct('container.ExecOptions', {
   User: text,
@@ -16,7 +16,7 @@ export const EXEC_CREATE = struct('container.ExecOptions', {
   DetachKeys: text,
   Env: slice(text),
   WorkingDir: text,
-  Cmd: stringOrSlice,
+  Cmd: slice(text),
 });
 
 export const EXEC_START = struct('container.ExecStartOptions', {
@@ -51,7 +51,7 @@ export function sizeOf(given: readonly number[] | null): readonly [number, numbe
 }
 
 /** `GET /exec/{id}/json`. `ExitCode` is null while it runs. */
-export function execDocument({ id, containerId, spec, running, exitCode, pid }: ExecView): JsonValue {
+export function execDocument({ id, containerId, spec, detachSequence, running, exitCode, pid }: ExecView): JsonValue {
   const [entrypoint = '', ...args] = spec.command;
   return {
     ID: id,
@@ -69,7 +69,8 @@ export function execDocument({ id, containerId, spec, running, exitCode, pid }: 
     OpenStdout: spec.attachStdout,
     CanRemove: false,
     ContainerID: containerId,
-    DetachKeys: '',
+    // Go writes bytes as base64.
+    DetachKeys: detachSequence.toString('base64'),
     Pid: pid,
   };
 }

@@ -27,6 +27,8 @@ export interface Shape<T> {
   /** `null` stays `null` (slices, maps, pointers); for other types it means "not given". */
   readonly isNullable: boolean;
   readonly omitEmpty: boolean;
+  /** Empty only when null: what a pointer leads to is printed whatever it is. */
+  readonly isPointer?: true;
   readonly decode: (value: JsonValue, place: Place) => T;
   readonly encode: (value: T) => JsonValue;
 }
@@ -73,6 +75,7 @@ export function pointer<T>(shape: Shape<T>): Shape<T | null> {
     ...shape,
     zero: null,
     isNullable: true,
+    isPointer: true,
     decode: (value, place) => (value === null ? null : shape.decode(value, place)),
     encode: (value) => (value === null ? null : shape.encode(value)),
   };
@@ -228,7 +231,7 @@ function encodeFields(
   for (const [name, shape] of Object.entries(shapes)) {
     const given = value[name];
     const encoded = given === undefined ? shape.zero : shape.encode(given);
-    if (shape.omitEmpty && isEmpty(encoded)) continue;
+    if (shape.omitEmpty && (shape.isPointer === true ? encoded === null : isEmpty(encoded))) continue;
     result[name] = encoded;
   }
   return result;

@@ -28,7 +28,7 @@ const DEVICE_REQUEST = struct('container.DeviceRequest', {
   Capabilities: slice(slice(text)),
   Options: map(text),
 });
-const ULIMIT = struct('units.Ulimit', { Name: text, Hard: int64, Soft: int64 });
+export const ULIMIT = struct('units.Ulimit', { Name: text, Hard: int64, Soft: int64 });
 const WEIGHT_DEVICE = struct('blkiodev.WeightDevice', { Path: text, Weight: uint16 });
 const THROTTLE_DEVICE = struct('blkiodev.ThrottleDevice', { Path: text, Rate: uint64 });
 
@@ -46,6 +46,7 @@ export const MOUNT = struct('mount.Mount', {
         CreateMountpoint: omitEmpty(bool),
         ReadOnlyNonRecursive: omitEmpty(bool),
         ReadOnlyForceRecursive: omitEmpty(bool),
+        IDMap: omitEmpty(bool),
       }),
     ),
   ),
@@ -75,7 +76,7 @@ export const MOUNT = struct('mount.Mount', {
 });
 export type MountDocument = ValueOf<typeof MOUNT>;
 
-export const HOST_CONFIG = struct('container.HostConfig', {
+export const HOST_CONFIG_FIELDS = {
   Binds: slice(text),
   ContainerIDFile: text,
   LogConfig: LOG_CONFIG,
@@ -147,5 +148,6 @@ export const HOST_CONFIG = struct('container.HostConfig', {
   MaskedPaths: slice(text),
   ReadonlyPaths: slice(text),
   Init: omitEmpty(pointer(bool)),
-});
+};
+export const HOST_CONFIG = struct('container.HostConfig', HOST_CONFIG_FIELDS);
 export type HostConfigDocument = ValueOf<typeof HOST_CONFIG>;

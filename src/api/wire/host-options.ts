@@ -1,6 +1,14 @@
 import { InvalidArgumentError } from '../../base/errors.ts';
-import type { DeviceRequest, EndpointWish, HostOptions, Resources, RestartPolicy } from '../../engine/index.ts';
+import type {
+  BlockDeviceLimit,
+  DeviceRequest,
+  EndpointWish,
+  HostOptions,
+  Resources,
+  RestartPolicy,
+} from '../../engine/index.ts';
 import type { HostConfigDocument } from './host-config.ts';
+import { parseLink } from './links.ts';
 import { mountsOf } from './mounts.ts';
 import { parseNamespaceMode, parseNetworkMode } from './namespaces.ts';
 import { portBindingsOf } from './ports.ts';
@@ -42,6 +50,15 @@ export function hostOptionsOf(
     init: host.Init ?? null,
     oomScoreAdj: host.OomScoreAdj ?? 0,
     annotations: host.Annotations ?? {},
+    links: (host.Links ?? []).map(parseLink),
+    deviceRequests: (host.DeviceRequests ?? []).map((request) => ({
+      driver: request.Driver ?? '',
+      count: request.Count ?? 0,
+      ids: request.DeviceIDs ?? [],
+      capabilities: (request.Capabilities ?? []).map((words) => words ?? []),
+      options: request.Options ?? {},
+    })),
+    storageOptions: host.StorageOpt ?? {},
   };
 }
 
@@ -68,16 +85,20 @@ function securityOf(
   };
 }
 
-function namespacesOf(host: HostConfigDocument): Pick<HostOptions, 'ipcMode' | 'pidMode' | 'utsMode' | 'cgroupnsMode'> {
+function namespacesOf(
+  host: HostConfigDocument,
+): Pick<HostOptions, 'ipcMode' | 'pidMode' | 'utsMode' | 'cgroupnsMode' | 'usernsMode'> {
   return {
     ipcMode: parseNamespaceMode(host.IpcMode ?? '', 'IPC', ['private', 'shareable', 'host', 'none', 'container']),
     pidMode: parseNamespaceMode(host.PidMode ?? '', 'PID', ['host', 'container']) ?? { kind: 'private' },
     utsMode: parseNamespaceMode(host.UTSMode ?? '', 'UTS', ['host']) ?? { kind: 'private' },
+    usernsMode: host.UsernsMode ?? '',
     cgroupnsMode: parseNamespaceMode(host.CgroupnsMode ?? '', 'cgroup namespace', ['private', 'host']),
   };
 }
 
-function resourcesOf(host: HostConfigDocument): Resources {
+/** Limits of a create or update request; 0, '' and null: not said. */
+export function resourcesOf(host: HostConfigDocument): Resources {
   const pids = host.PidsLimit ?? 0;
   const swappiness = host.MemorySwappiness ?? -1;
   return {
@@ -96,10 +117,27 @@ function resourcesOf(host: HostConfigDocument): Resources {
     // 0 and negative: no limit.
     pidsLimit: pids > 0 ? pids : null,
     blkioWeight: host.BlkioWeight ?? 0,
+    cpuRealtimePeriodUs: host.CpuRealtimePeriod ?? 0,
+    cpuRealtimeRuntimeUs: host.CpuRealtimeRuntime ?? 0,
+    kernelMemoryBytes: host.KernelMemory ?? 0,
+    kernelMemoryTcpBytes: host.KernelMemoryTCP ?? 0,
+    blkioWeightDevices: (host.BlkioWeightDevice ?? []).map(({ Path = '', Weight = 0 }) => ({
+      path: Path,
+      value: Weight,
+    })),
+    blkioReadBps: ratesOf(host.BlkioDeviceReadBps),
+    blkioWriteBps: ratesOf(host.BlkioDeviceWriteBps),
+    blkioReadIops: ratesOf(host.BlkioDeviceReadIOps),
+    blkioWriteIops: ratesOf(host.BlkioDeviceWriteIOps),
   };
 }
 
-function restartPolicyOf(host: HostConfigDocument): RestartPolicy {
+function ratesOf(devices: HostConfigDocument['BlkioDeviceReadBps']): readonly BlockDeviceLimit[] {
+  return (devices ?? []).map(({ Path = '', Rate = 0 }) => ({ path: Path, value: Rate }));
+}
+
+/** InvalidArgumentError in Docker's words for a policy that there is not. */
+export function restartPolicyOf(host: Pick<HostConfigDocument, 'RestartPolicy'>): RestartPolicy {
   const { Name: given = '', MaximumRetryCount: maximumRetryCount = 0 } = host.RestartPolicy ?? {};
   const name = RESTART_NAMES.find((known) => known === (given === '' ? 'no' : given));
   if (name === undefined) {

@@ -1,5 +1,5 @@
 /** The mounts of a create request: `Binds`, `Mounts`, and Config's `Volumes`. */
-import { InvalidArgumentError, NotImplementedError } from '../../base/errors.ts';
+import { InvalidArgumentError } from '../../base/errors.ts';
 import type { MountRequest } from '../../engine/index.ts';
 import { parseBind } from './bind-text.ts';
 import type { HostConfigDocument, MountDocument } from './host-config.ts';
@@ -27,11 +27,11 @@ export function anonymousVolumesOf(volumes: Readonly<Record<string, unknown>> | 
 
 function mountOf(mount: MountDocument, driver: string | null): MountRequest {
   const type = mount.Type ?? '';
-  if (!['bind', 'volume', 'tmpfs', 'image', 'cluster', 'npipe'].includes(type)) {
+  const target = checkTarget(type, mount.Target ?? '');
+  if (!['bind', 'volume', 'tmpfs', 'image'].includes(type)) {
     throw mountConfigError(type, 'mount type unknown');
   }
   refuseForeignOptions(type, mount);
-  const target = checkTarget(type, mount.Target ?? '');
   switch (type) {
     case 'bind':
       return bindOf(mount, target);
@@ -40,7 +40,7 @@ function mountOf(mount: MountDocument, driver: string | null): MountRequest {
     case 'tmpfs':
       return tmpfsOf(mount, target);
     default:
-      throw new NotImplementedError(`mounts of type ${type} are not supported by this version of moored`);
+      return imageOf(mount, target);
   }
 }
 
@@ -66,9 +66,6 @@ function bindOf(mount: MountDocument, target: string): MountRequest {
   if (propagation !== '' && !isPropagation(propagation)) {
     throw mountConfigError('bind', `invalid propagation mode: ${propagation}`);
   }
-  if (options.ReadOnlyForceRecursive === true) {
-    throw new NotImplementedError('recursive read-only mounts are not supported by this version of moored');
-  }
   return {
     kind: 'bind',
     source: checkAbsolute('bind', mount.Source ?? ''),
@@ -77,16 +74,22 @@ function bindOf(mount: MountDocument, target: string): MountRequest {
     propagation: propagation === '' ? null : propagation,
     createSource: options.CreateMountpoint ?? false,
     recursive: options.NonRecursive !== true,
+    ...(options.IDMap === true ? { idmap: true } : {}),
+    readOnlyReach: readOnlyReachOf(mount),
     mode: '',
   };
 }
 
 function volumeOf(mount: MountDocument, target: string, volumeDriver: string | null): MountRequest {
   const options = mount.VolumeOptions ?? {};
-  if ((options.Subpath ?? '') !== '') {
-    throw new NotImplementedError('volume subpaths are not supported by this version of moored');
-  }
   const name = mount.Source ?? '';
+  const subpath = options.Subpath ?? '';
+  if (subpath !== '' && name === '')
+    throw mountConfigError('volume', 'must not set Subpath when using anonymous volumes');
+  checkSubpath('volume', subpath);
+  if (mount.ReadOnly === true && name === '') {
+    throw mountConfigError('volume', 'must not set ReadOnly mode when using anonymous volumes');
+  }
   const driver = options.DriverConfig?.Name ?? '';
   return {
     kind: 'volume',
@@ -97,8 +100,48 @@ function volumeOf(mount: MountDocument, target: string, volumeDriver: string | n
     driver: driver === '' ? volumeDriver : driver,
     labels: options.Labels ?? {},
     options: options.DriverConfig?.Options ?? {},
+    ...(subpath === '' ? {} : { subpath }),
     mode: 'z',
   };
+}
+
+/** Docker refuses two wishes that cannot both be had, and either without read-only. */
+function readOnlyReachOf({ ReadOnly: isReadOnly, BindOptions: options }: MountDocument): 'possible' | 'source' | 'all' {
+  const sourceOnly = options?.ReadOnlyNonRecursive === true;
+  const all = options?.ReadOnlyForceRecursive === true;
+  const name = sourceOnly ? 'ReadOnlyNonRecursive' : 'ReadOnlyForceRecursive';
+  if ((sourceOnly || all) && isReadOnly !== true) {
+    throw mountConfigError('bind', `mount options conflict: !ReadOnly && BindOptions.${name}`);
+  }
+  if (sourceOnly && all) {
+    throw mountConfigError(
+      'bind',
+      'mount options conflict: ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive',
+    );
+  }
+  return sourceOnly ? 'source' : all ? 'all' : 'possible';
+}
+
+function imageOf(mount: MountDocument, target: string): MountRequest {
+  const image = mount.Source ?? '';
+  if (image === '') throw mountConfigError('image', 'field Source must not be empty');
+  const subpath = mount.ImageOptions?.Subpath ?? '';
+  checkSubpath('image', subpath);
+  return { kind: 'image', image, target, subpath };
+}
+
+/** Go's `filepath.IsLocal`: relative, and not out of where it starts. What links do is seen when it is mounted. */
+function checkSubpath(type: string, subpath: string): void {
+  if (subpath === '') return;
+  const parts = subpath.split('/').filter((part) => part !== '' && part !== '.');
+  let depth = 0;
+  const leaves = parts.some((part) => {
+    depth += part === '..' ? -1 : 1;
+    return depth < 0;
+  });
+  if (subpath.startsWith('/') || leaves) {
+    throw mountConfigError(type, 'subpath must be a relative path within the volume');
+  }
 }
 
 function tmpfsOf(mount: MountDocument, target: string): MountRequest {

@@ -1,9 +1,17 @@
 /** Docker's words for whose namespaces a container has, both ways. */
 import { InvalidArgumentError } from '../../base/errors.ts';
-import type { NamespaceMode, NetworkMode } from '../../engine/index.ts';
+import type { ContainerView, NamespaceMode, NetworkMode } from '../../engine/index.ts';
 
 /** The name that clients call the default network by. */
 export const DEFAULT_NETWORK = 'bridge';
+
+/** Docker's names for what always exists; `default` means the default bridge. */
+const PREDEFINED: ReadonlySet<string> = new Set(['bridge', 'host', 'none', 'default']);
+
+/** True for a network that nobody has made. */
+export function isPredefinedNetwork(name: string): boolean {
+  return PREDEFINED.has(name);
+}
 
 type Kind = NamespaceMode['kind'];
 
@@ -53,4 +61,25 @@ export function networkNameOf(mode: NetworkMode): string | null {
     case 'none':
       return mode.kind;
   }
+}
+
+/** The name in `HostConfig.NetworkMode`. */
+export function networkModeText(mode: NetworkMode): string {
+  switch (mode.kind) {
+    case 'network':
+      return mode.name;
+    case 'container':
+      return `container:${mode.ref}`;
+    case 'host':
+    case 'none':
+      return mode.kind;
+  }
+}
+
+/** The same as its client wrote it: a user's network may have been called by its id. */
+export function givenNetworkModeText({ spec, frontDocument }: Pick<ContainerView, 'spec' | 'frontDocument'>): string {
+  const { network } = spec.host;
+  const given = (frontDocument?.['HostConfig'] as { readonly NetworkMode?: unknown } | undefined)?.NetworkMode;
+  const isNamed = network.kind === 'network' && !isPredefinedNetwork(network.name);
+  return isNamed && typeof given === 'string' && given !== '' ? given : networkModeText(network);
 }

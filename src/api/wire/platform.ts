@@ -1,54 +1,47 @@
-import { InvalidArgumentError } from '../../base/errors.ts';
+/** Platforms on the wire: containerd's words (`linux/arm64/v8`), and from 1.46 on image-spec's JSON. */
+import { InvalidArgumentError, messageOf } from '../../base/errors.ts';
 import type { Platform } from '../../engine/index.ts';
+import { parseJson } from './body.ts';
+import { decodeAs, slice, struct, text, type StructOf } from './go-struct.ts';
 
-/** uname's and Docker's names of machines in the image-spec's words. */
-const ARCHITECTURES: Readonly<Record<string, string>> = {
-  x86_64: 'amd64',
-  'x86-64': 'amd64',
-  aarch64: 'arm64',
-  armhf: 'arm',
-  armel: 'arm',
-  i386: '386',
-  i686: '386',
+export { goArchitecture, parsePlatform } from '../../engine/index.ts';
+
+const PLATFORM_FIELDS = {
+  architecture: text,
+  os: text,
+  'os.version': text,
+  'os.features': slice(text),
+  variant: text,
 };
+const PLATFORM = struct('v1.Platform', PLATFORM_FIELDS);
 
-/** Single words that are platforms by themselves; any other must say its system and architecture. */
-const KNOWN_ARCHITECTURES: ReadonlySet<string> = new Set([
-  '386',
-  'amd64',
-  'arm',
-  'arm64',
-  'loong64',
-  'mips64',
-  'mips64le',
-  'ppc64le',
-  'riscv64',
-  's390x',
-]);
-
-/** GOARCH for uname's machine. */
-export function goArchitecture(machine: string): string {
-  return ARCHITECTURES[machine] ?? machine;
+/**
+ * Image-spec's JSON, as query parameters carry it from 1.46 on; null for ''. InvalidArgumentError in dockerd's words.
+ */
+export function parsePlatformJson(source: string): Platform | null {
+  if (source === '') return null;
+  const { os = '', architecture = '', variant = '', ...optional } = readPlatformJson(source);
+  const version = optional['os.version'] ?? '';
+  const hasOptional = variant !== '' || version !== '' || (optional['os.features'] ?? []).length > 0;
+  if (os === '' && architecture === '' && hasOptional) {
+    throw new InvalidArgumentError('optional platform fields provided, but OS and Architecture are missing');
+  }
+  if (os === '' || architecture === '') {
+    throw new InvalidArgumentError('both OS and Architecture must be provided');
+  }
+  return {
+    os,
+    architecture,
+    ...(variant === '' ? {} : { variant }),
+    ...(version === '' ? {} : { 'os.version': version }),
+  };
 }
 
-/** `linux/arm64/v8`, `linux/amd64`, `amd64`; null for ''. InvalidArgumentError when it is no platform. */
-export function parsePlatform(text: string): Platform | null {
-  if (text === '') return null;
-  const parts = text.toLowerCase().split('/');
-  if (parts.length > 3 || parts.some((part) => !/^[a-z0-9_.-]+$/.test(part))) {
-    throw new InvalidArgumentError(`${JSON.stringify(text)}: invalid platform`);
+function readPlatformJson(source: string): StructOf<typeof PLATFORM_FIELDS> {
+  try {
+    return decodeAs(PLATFORM, parseJson(source) ?? {});
+  } catch (error) {
+    const fault = messageOf(error).replace(/^invalid JSON: /, '');
+    throw new InvalidArgumentError(`failed to parse platform: ${fault}`, { cause: error });
   }
-  const [os = 'linux', architecture, variant] =
-    parts.length === 1 && parts[0] !== 'linux' ? ['linux', ...parts] : parts;
-  const isUnknownWord = parts.length === 1 && !KNOWN_ARCHITECTURES.has(goArchitecture(architecture ?? ''));
-  if (architecture === undefined || isUnknownWord) {
-    throw new InvalidArgumentError(
-      `${JSON.stringify(text)}: unknown operating system or architecture: invalid argument`,
-    );
-  }
-  const normal = { os, architecture: goArchitecture(architecture) };
-  // arm64 is v8 unless said otherwise (image-spec, "Platform Variants").
-  return variant === undefined || (normal.architecture === 'arm64' && variant === 'v8')
-    ? normal
-    : { ...normal, variant };
 }

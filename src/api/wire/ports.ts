@@ -26,16 +26,19 @@ export function exposedPortsOf(config: ContainerConfig): readonly ContainerPort[
   return Object.keys(config.ExposedPorts ?? {}).flatMap(parseContainerPorts);
 }
 
-/** HostConfig's `PortBindings`; an empty list of bindings (`"80/tcp":[]`) publishes nothing, as with Docker. */
+/**
+ * HostConfig's `PortBindings`; an empty list of bindings (`"80/tcp":[]`) publishes nothing, as with Docker. A key is a single
+ * port: clients take ranges apart. A host port may be a range, of which one is chosen, and may end with a protocol.
+ */
 export function portBindingsOf(host: HostConfigDocument): readonly PortBinding[] {
-  return Object.entries(host.PortBindings ?? {}).flatMap(([key, bindings]) =>
-    parseContainerPorts(key).flatMap((container) =>
-      (bindings ?? []).map(({ HostIp: hostIp = '', HostPort: hostPort = '' }) => {
-        const { first, last } = hostPort === '' ? { first: 0, last: 0 } : parseRange(hostPort);
-        return { container, hostIp, hostPortStart: first, hostPortEnd: last };
-      }),
-    ),
-  );
+  return Object.entries(host.PortBindings ?? {}).flatMap(([key, bindings]) => {
+    const [container, another] = parseContainerPorts(key);
+    if (container === undefined || another !== undefined) throw invalidPort(key.split('/', 1)[0] ?? '');
+    return (bindings ?? []).map(({ HostIp: hostIp = '', HostPort: hostPort = '' }) => {
+      const { first, last } = hostPort === '' ? { first: 0, last: 0 } : parseRange(hostPort.split('/', 1)[0] ?? '');
+      return { container, hostIp, hostPortStart: first, hostPortEnd: last };
+    });
+  });
 }
 
 function parseRange(text: string): { readonly first: number; readonly last: number } {

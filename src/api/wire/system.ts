@@ -1,7 +1,7 @@
 /** `/version` and `/info`. */
 import { formatTimestamp, type Timestamp } from '../../base/clock.ts';
 import type { JsonObject, JsonValue } from '../../base/json.ts';
-import type { ContainerView, SystemInfo } from '../../engine/index.ts';
+import type { ContainerView, SystemInfo, VersionFacts } from '../../engine/index.ts';
 import { MAX_API_VERSION, MIN_API_VERSION, type ApiVersion } from '../compat/version.ts';
 import type { BuildFacts } from '../context.ts';
 import { goArchitecture } from './platform.ts';
@@ -13,7 +13,7 @@ const INDEX_SERVER = 'https://index.docker.io/v1/';
 const PLATFORM_NAME = 'moored';
 
 /** `GET /version`. */
-export function versionDocument(info: SystemInfo, build: BuildFacts): JsonValue {
+export function versionDocument(info: VersionFacts, build: BuildFacts): JsonValue {
   const architecture = goArchitecture(info.machine);
   return {
     Platform: { Name: PLATFORM_NAME },
@@ -108,8 +108,22 @@ export function infoDocument(info: SystemInfo, facts: InfoFacts): JsonObject {
     InitBinary: info.initBinary,
     ...commitsOf(info, facts.version),
     SecurityOptions: info.securityOptions,
-    CDISpecDirs: [],
+    CDISpecDirs: info.cdiDirectories,
+    ...(facts.version.atLeast('1.50') && info.cdiDevices.length > 0
+      ? { DiscoveredDevices: info.cdiDevices.map((name) => ({ Source: 'cdi', ID: name })) }
+      : {}),
+    ...(facts.version.atLeast('1.49') && info.firewall.backend !== 'none'
+      ? { FirewallBackend: firewallOf(info.firewall) }
+      : {}),
     Warnings: info.warnings.length === 0 ? null : info.warnings,
+  };
+}
+
+/** In the words of Docker 28. */
+function firewallOf({ backend, hasFirewalld, reloadedAt }: SystemInfo['firewall']): JsonObject {
+  return {
+    Driver: hasFirewalld ? `${backend}+firewalld` : backend,
+    ...(reloadedAt === null ? {} : { Info: [['ReloadedAt', reloadedAt]] }),
   };
 }
 
@@ -138,7 +152,11 @@ function limitsOf({ limits }: SystemInfo, version: ApiVersion): Record<string, J
   return {
     MemoryLimit: limits.memory,
     SwapLimit: limits.swap,
-    ...(version.before('1.42') ? { KernelMemory: false, KernelMemoryTCP: false } : {}),
+    ...(version.before('1.42')
+      ? { KernelMemory: limits.kernelMemory, KernelMemoryTCP: limits.kernelMemoryTcp }
+      : limits.kernelMemoryTcp
+        ? { KernelMemoryTCP: true }
+        : {}),
     CpuCfsPeriod: limits.cpuCfs,
     CpuCfsQuota: limits.cpuCfs,
     CPUShares: limits.cpuShares,
@@ -156,15 +174,16 @@ function limitsOf({ limits }: SystemInfo, version: ApiVersion): Record<string, J
 function registryConfigOf(info: SystemInfo, version: ApiVersion): JsonValue {
   const isNetwork = (entry: string): boolean => /\/\d+$/.test(entry);
   const hosts = info.insecureRegistries.filter((entry) => !isNetwork(entry));
+  const indexes = [
+    { Name: 'docker.io', Mirrors: info.registryMirrors, Secure: true, Official: true },
+    ...hosts.map((host) => ({ Name: host, Mirrors: [], Secure: false, Official: false })),
+  ].sort((a, b) => (a.Name < b.Name ? -1 : 1));
   return {
     ...(version.before('1.49')
       ? { AllowNondistributableArtifactsCIDRs: [], AllowNondistributableArtifactsHostnames: [] }
       : {}),
     InsecureRegistryCIDRs: info.insecureRegistries.filter(isNetwork),
-    IndexConfigs: {
-      'docker.io': { Name: 'docker.io', Mirrors: info.registryMirrors, Secure: true, Official: true },
-      ...Object.fromEntries(hosts.map((host) => [host, { Name: host, Mirrors: [], Secure: false, Official: false }])),
-    },
+    IndexConfigs: Object.fromEntries(indexes.map((index) => [index.Name, index])),
     Mirrors: info.registryMirrors,
   };
 }

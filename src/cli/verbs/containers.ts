@@ -38,6 +38,8 @@ export async function ps(client: ApiClient, { stdout }: Stdio, clock: Clock, opt
     ports(row),
     textsOf(row['Names'])
       .map((name) => name.replace(/^\//, ''))
+      // As docker ps: the names of links only when nothing is cut.
+      .filter((name) => !cut || !name.includes('/'))
       .join(','),
   ]);
   stdout.write(table(['CONTAINER ID', 'IMAGE', 'COMMAND', 'CREATED', 'STATUS', 'PORTS', 'NAMES'], rows));

@@ -59,7 +59,30 @@ export async function pull(
   if (quiet) stdio.stdout.write(`${name}${tag.includes(':') ? '@' : ':'}${tag}\n`);
 }
 
-/** Makes an image of one tar archive (a file, or `-` for stdin) and prints its id. */
+export interface PushOptions {
+  readonly allTags?: boolean;
+  readonly platform?: string;
+  readonly quiet?: boolean;
+}
+
+/** Uploads an image, or all tags of a repository, and prints what happens, a line a step. */
+export async function push(
+  client: ApiClient,
+  stdio: Stdio,
+  reference: string,
+  { allTags = false, platform, quiet = false }: PushOptions,
+): Promise<void> {
+  if (reference.includes('@')) throw new ExitError(1, 'cannot push a digest reference');
+  const { name, tag } = splitReference(reference);
+  const isTagged = reference !== name;
+  if (allTags && isTagged) throw new ExitError(1, "tag can't be used with --all-tags/-a");
+  if (!allTags && !isTagged && !quiet) stdio.stdout.write(`Using default tag: ${tag}\n`);
+  const query = { tag: allTags ? undefined : tag, platform: platformQuery(platform) };
+  await printProgress(await client.stream('POST', `/images/${pathOf(name)}/push`, query), stdio, quiet);
+  if (quiet) stdio.stdout.write(`${allTags ? name : `${name}:${tag}`}\n`);
+}
+
+/** Makes an image of one tar archive (a file, `-` for stdin, or an address that the engine fetches) and prints its id. */
 export async function importImage(
   client: ApiClient,
   stdio: Stdio,
@@ -68,8 +91,9 @@ export async function importImage(
   { change, message, platform }: ImportOptions,
 ): Promise<void> {
   const { name, tag } = reference === undefined ? { name: undefined, tag: undefined } : splitReference(reference);
-  const query = { fromSrc: '-', repo: name, tag, message, platform, changes: change };
-  const source = file === '-' ? stdio.stdin : await fileStream(file);
+  const isAddress = /^https?:\/\//.test(file);
+  const query = { fromSrc: isAddress ? file : '-', repo: name, tag, message, platform, changes: change };
+  const source = isAddress ? undefined : file === '-' ? stdio.stdin : await fileStream(file);
   await printProgress(await client.stream('POST', '/images/create', query, source), stdio, false);
 }
 
@@ -79,7 +103,8 @@ export interface ImportOptions {
   readonly platform?: string;
 }
 
-async function fileStream(path: string): Promise<Readable> {
+/** A file to be sent. */
+export async function fileStream(path: string): Promise<Readable> {
   try {
     await using handle = await open(path);
     await handle.stat();
@@ -90,24 +115,42 @@ async function fileStream(path: string): Promise<Readable> {
 }
 
 /** Reads the daemon's records, one JSON object a line; steps that only count bytes are left out. */
-async function printProgress(answer: Readable, { stdout }: Stdio, quiet: boolean): Promise<void> {
+export async function printProgress(answer: Readable, { stdout }: Stdio, quiet: boolean): Promise<void> {
   for await (const line of createInterface({ input: answer, crlfDelay: Infinity })) {
     if (line.trim() === '') continue;
     const record = objectOf(parseJson(line));
     const failure = textOf(record['error']) || textOf(objectOf(record['errorDetail'])['message']);
     if (failure !== '') throw new ExitError(1, failure);
     const counting = numberOf(objectOf(record['progressDetail'])['total']) > 0;
-    if (quiet || counting) continue;
-    const id = textOf(record['id']);
-    stdout.write(`${id === '' ? '' : `${id}: `}${textOf(record['status'])}\n`);
+    if (counting || (quiet && record['stream'] === undefined)) continue;
+    const text = textOf(record['stream']);
+    if (text !== '') {
+      stdout.write(text);
+      continue;
+    }
+    const [id, status] = [textOf(record['id']), textOf(record['status'])];
+    // Not all records are for people: the last of a push is for programs.
+    if (status !== '') stdout.write(`${id === '' ? '' : `${id}: `}${status}\n`);
   }
 }
 
 /** Name and tag or digest; no tag means `latest`. */
-function splitReference(reference: string): { readonly name: string; readonly tag: string } {
+export function splitReference(reference: string): { readonly name: string; readonly tag: string } {
   const digest = reference.indexOf('@');
   if (digest >= 0) return { name: reference.slice(0, digest), tag: reference.slice(digest + 1) };
   const colon = reference.lastIndexOf(':');
   if (colon > reference.lastIndexOf('/')) return { name: reference.slice(0, colon), tag: reference.slice(colon + 1) };
   return { name: reference, tag: 'latest' };
+}
+
+/** Slashes of a name stay as they are in the path. */
+export function pathOf(name: string): string {
+  return name.split('/').map(encodeURIComponent).join('/');
+}
+
+/** `linux/arm64/v8` as the API wants it. */
+export function platformQuery(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const [os, architecture, variant] = text.split('/');
+  return JSON.stringify({ os, architecture, variant });
 }

@@ -16,9 +16,8 @@ export const CONTAINER_OPTIONS = [
     flag: 'cdi-spec-dir',
     key: 'cdi-spec-dirs',
     type: 'list',
-    fallback: [],
+    fallback: ['/etc/cdi', '/var/run/cdi'],
     help: 'CDI specification directories to use',
-    refused: LATER,
   },
   {
     flag: 'cgroup-parent',
@@ -32,14 +31,12 @@ export const CONTAINER_OPTIONS = [
     type: 'integer',
     fallback: 0,
     help: 'Limit the CPU real-time period in microseconds for the parent cgroup for all containers',
-    refused: LATER,
   },
   {
     flag: 'cpu-rt-runtime',
     type: 'integer',
     fallback: 0,
     help: 'Limit the CPU real-time runtime in microseconds for the parent cgroup for all containers',
-    refused: LATER,
   },
   {
     flag: 'default-cgroupns-mode',
@@ -157,7 +154,6 @@ export const CONTAINER_OPTIONS = [
     flag: 'userns-remap',
     type: 'string',
     fallback: '',
-    help: 'User setting for user namespaces',
-    refused: LATER,
+    help: 'User/Group setting for user namespaces ("default" | "USER[:GROUP]" | "UID[:GID]")',
   },
 ] as const satisfies readonly OptionDefinition[];

@@ -91,7 +91,6 @@ export const DAEMON_OPTIONS = [
     type: 'string',
     fallback: '',
     help: 'Address and port to serve the metrics api on',
-    refused: LATER,
   },
   { flag: 'pidfile', short: 'p', type: 'string', fallback: '/var/run/docker.pid', help: 'Path of the daemon PID file' },
   {

@@ -3,12 +3,30 @@ import type { OptionDefinition } from './definition.ts';
 /** Registries, transfers and the storage below images. */
 export const IMAGE_OPTIONS = [
   {
+    flag: 'add-registry',
+    type: 'list',
+    fallback: [],
+    help: 'Registries where names without a registry are looked for, in order, before docker.io',
+    live: true,
+    own: true,
+    variable: 'DOCKER_ADD_REGISTRIES',
+  },
+  {
     flag: 'allow-nondistributable-artifacts',
     type: 'list',
     fallback: [],
     help: 'Allow push of nondistributable artifacts to registry',
     live: true,
     ignored: 'has no effect: dockerd 29 removed it, and the option is taken for old configurations only',
+  },
+  {
+    flag: 'block-registry',
+    type: 'list',
+    fallback: [],
+    help: 'Registries that are never asked: HOST[:PORT][/PATH], "public" (docker.io), "all" (but those added)',
+    live: true,
+    own: true,
+    variable: 'DOCKER_BLOCK_REGISTRIES',
   },
   {
     flag: 'http-proxy',
@@ -57,6 +75,32 @@ export const IMAGE_OPTIONS = [
     live: true,
   },
   { flag: 'no-proxy', type: 'string', fallback: '', help: 'Hosts for which no proxy is used', live: true },
+  {
+    flag: 'registry',
+    key: 'registries',
+    type: 'list',
+    fallback: [],
+    help: 'Mirrors of a registry, or of a part of it: "prefix=HOST[/PATH],mirror=URL[,mirror=URL…]"',
+    live: true,
+    own: true,
+  },
+  {
+    flag: 'registry-auth-file',
+    type: 'string',
+    fallback: '/etc/docker/auth.json',
+    help: 'Credentials for registries ("auths" as in config.json) where a client shows none; root\'s alone, or not used',
+    live: true,
+    own: true,
+    variable: 'DOCKER_REGISTRY_AUTH_FILE',
+  },
+  {
+    flag: 'registry-certs-dir',
+    type: 'string',
+    fallback: '/etc/docker/certs.d',
+    help: 'Folders HOST[:PORT] with *.crt (authorities), *.cert and *.key (client certificates) for registries',
+    live: true,
+    own: true,
+  },
   {
     flag: 'registry-mirror',
     key: 'registry-mirrors',

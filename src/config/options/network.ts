@@ -1,4 +1,4 @@
-import { LATER, type OptionDefinition } from './definition.ts';
+import type { OptionDefinition } from './definition.ts';
 
 /** The default bridge, the firewall, name resolution. */
 export const NETWORK_OPTIONS = [
@@ -7,10 +7,9 @@ export const NETWORK_OPTIONS = [
     type: 'boolean',
     fallback: false,
     help: 'Allow remote access to published ports on container IP addresses',
-    refused: LATER,
   },
   { flag: 'bip', type: 'string', fallback: '', help: 'IPv4 address for the default bridge', variable: 'DOCKER_BIP' },
-  { flag: 'bip6', type: 'string', fallback: '', help: 'IPv6 address for the default bridge', refused: LATER },
+  { flag: 'bip6', type: 'string', fallback: '', help: 'IPv6 address for the default bridge' },
   {
     flag: 'bridge',
     short: 'b',
@@ -23,7 +22,6 @@ export const NETWORK_OPTIONS = [
     type: 'string',
     fallback: '',
     help: 'In bridge networks, accept packets with this firewall mark/mask',
-    refused: LATER,
   },
   {
     flag: 'default-address-pool',
@@ -38,7 +36,6 @@ export const NETWORK_OPTIONS = [
     type: 'string',
     fallback: '',
     help: 'Default gateway IPv6 address of the default bridge',
-    refused: LATER,
   },
   {
     flag: 'default-network-opt',
@@ -46,7 +43,6 @@ export const NETWORK_OPTIONS = [
     type: 'map',
     fallback: {},
     help: 'Default network options (driver=key=value)',
-    refused: LATER,
   },
   { flag: 'dns', type: 'list', fallback: [], help: 'DNS server to use', live: true, variable: 'DOCKER_DNS' },
   { flag: 'dns-opt', key: 'dns-opts', type: 'list', fallback: [], help: 'DNS options to use', live: true },
@@ -76,14 +72,14 @@ export const NETWORK_OPTIONS = [
     type: 'string',
     fallback: '',
     help: 'IPv6 subnet for the default bridge network',
-    refused: LATER,
   },
   {
     flag: 'host-gateway-ip',
-    aliases: ['host-gateway-ips'],
-    type: 'string',
-    fallback: '',
-    help: 'Address of the "host-gateway" in --add-host',
+    key: 'host-gateway-ips',
+    aliases: ['host-gateway-ip'],
+    type: 'list',
+    fallback: [],
+    help: 'IP addresses of the "host-gateway" in --add-host (default: those of the default bridge)',
     live: true,
   },
   { flag: 'icc', type: 'boolean', fallback: true, help: 'Enable inter-container communication on the default bridge' },
@@ -100,7 +96,6 @@ export const NETWORK_OPTIONS = [
     type: 'boolean',
     fallback: false,
     help: 'Do not set the policy of the filter-FORWARD chain to DROP',
-    ignored: 'has no effect: moored leaves the policy of the FORWARD chain alone in any case',
   },
   { flag: 'ip-masq', type: 'boolean', fallback: true, help: 'Enable IP masquerading for the default bridge' },
   { flag: 'ip6tables', type: 'boolean', fallback: true, help: 'Enable addition of IPv6 firewall rules' },
@@ -111,20 +106,19 @@ export const NETWORK_OPTIONS = [
     help: 'Enable addition of firewall rules',
     variable: 'DOCKER_IPTABLES',
   },
-  { flag: 'ipv6', type: 'boolean', fallback: false, help: 'Enable IPv6 on the default bridge', refused: LATER },
+  { flag: 'ipv6', type: 'boolean', fallback: false, help: 'Enable IPv6 on the default bridge' },
   { flag: 'mtu', type: 'integer', fallback: 1500, help: 'MTU of the default bridge', variable: 'DOCKER_MTU' },
   {
     flag: 'userland-proxy',
     type: 'boolean',
     fallback: false,
-    help: 'Use a proxy process for loopback traffic',
-    ignored: 'has no effect: loopback traffic to published ports is forwarded by the kernel',
+    help: 'Use the userland proxy for loopback traffic (not said: only where the packet filter cannot lead ports)',
   },
   {
     flag: 'userland-proxy-path',
     type: 'string',
     fallback: '',
     help: 'Path to the userland proxy binary',
-    ignored: 'has no effect: loopback traffic to published ports is forwarded by the kernel',
+    ignored: 'has no effect: the proxy of published ports is part of the engine',
   },
 ] as const satisfies readonly OptionDefinition[];

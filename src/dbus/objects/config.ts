@@ -1,11 +1,11 @@
 /** The daemon's configuration as an object: /etc/sysconfig/docker key by key, and the options that come out of it. */
 import { InvalidArgumentError } from '../../base/errors.ts';
 import type { ConfigKey, ConfigOption, ConfigOptionDescription, ConfigPort, SetConfigOptions } from '../config-port.ts';
-import { decodeDictionary, type Dictionary } from '../dictionary.ts';
-import { namedError } from '../errors.ts';
-import { done, variant, type Call, type ExportedObject, type ObjectTree, type Variant } from '../exported.ts';
+import { decodeDictionary, type Dictionary } from '../bus/dictionary.ts';
+import { namedError } from '../bus/errors.ts';
+import { done, variant, type Call, type ExportedObject, type ObjectTree, type Variant } from '../bus/exported.ts';
 import { CONFIG_PATH, interfaceName } from '../names.ts';
-import { millisecondsOf } from '../times.ts';
+import { millisecondsOf } from '../bus/times.ts';
 
 export interface ExportConfigOptions {
   readonly port: ConfigPort;

@@ -5,8 +5,8 @@
 import { messageOf } from '../../base/errors.ts';
 import type { ContainerId, ExecId } from '../../base/ids.ts';
 import type { ContainerChange, ContainerView, EngineEvent } from '../../engine/index.ts';
-import { detailsOfContainer } from '../container-details.ts';
-import type { ExportedInterface, MethodHandler, Variant } from '../exported.ts';
+import { detailsOfContainer } from '../words/container-details.ts';
+import type { ExportedInterface, MethodHandler, Variant } from '../bus/exported.ts';
 import { imagePath, interfaceName, pathOf } from '../names.ts';
 import { attachMethods } from './container/attach.ts';
 import { execMethods } from './container/execs.ts';
@@ -15,7 +15,10 @@ import { lifecycleMethods } from './container/lifecycle.ts';
 import { logMethods } from './container/logs.ts';
 import type { ContainerParts, Subject } from './container/parts.ts';
 import { propertiesOf } from './container/properties.ts';
-import { unsupportedMethods } from './container/unsupported.ts';
+import { treeMethods } from './container/tree.ts';
+import { usageMethods } from './container/usage.ts';
+import { fileMethods } from './container/files.ts';
+import { updateMethods } from './container/update.ts';
 import { detailsOfExec, ExecInterface } from './exec.ts';
 
 /** Puts every container and exec into the tree and keeps them there as they are, until disposed. */
@@ -68,6 +71,7 @@ class ContainerMirror implements Disposable {
 
   #onEvent({ type, action, actorId }: EngineEvent): void {
     if (type === 'container' && action === 'die') this.#tellOfExit(actorId as ContainerId);
+    if (type === 'container' && action.startsWith('health_status: ')) this.#tellOfHealth(actorId as ContainerId);
     // Pulls and removals of images are rare: one look at all containers then is cheap.
     if (type === 'image') this.#lookForImages();
   }
@@ -77,6 +81,13 @@ class ContainerMirror implements Disposable {
     if (state.status === 'created' || state.lastExit === null) return;
     const { exitCode, oomKilled, error } = state.lastExit;
     this.#parts.tree.emit(pathOf('container', id), interfaceName('Container'), 'Exited', [exitCode, oomKilled, error]);
+  }
+
+  #tellOfHealth(id: ContainerId): void {
+    const { health } = this.#parts.engine.containers.get(id);
+    if (health === null) return;
+    const words = [health.status, health.failingStreak];
+    this.#parts.tree.emit(pathOf('container', id), interfaceName('Container'), 'HealthChanged', words);
   }
 
   #lookForImages(): void {
@@ -171,17 +182,22 @@ class ContainerMirror implements Disposable {
 function methodsOf(subject: Subject, onInspect: () => void): Methods {
   return {
     ...lifecycleMethods(subject),
+    ...updateMethods(subject),
     ...factMethods(subject, onInspect),
     ...logMethods(subject),
     ...attachMethods(subject),
     ...execMethods(subject),
-    ...unsupportedMethods(subject.parts.descriptors),
+    ...treeMethods(subject),
+    ...usageMethods(subject),
+    ...fileMethods(subject),
   };
 }
 
-/** What a call that starts a process is about, beyond its container. */
+/** What a call is about, beyond its container: the process that it starts, the image that it makes. */
 function detailsOfCall(member: string, args: readonly unknown[]): Readonly<Record<string, string>> {
   switch (member) {
+    case 'Commit':
+      return { image: args[0] as string };
     case 'Exec':
     case 'ExecCapture': {
       const [command, options] = args as readonly [readonly string[], Readonly<Record<string, Variant>>];

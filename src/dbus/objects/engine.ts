@@ -1,15 +1,16 @@
 /** The entry point of the interface: the engine as a whole, making things, jobs, events, diagnostics. */
 import { ForbiddenError } from '../../base/errors.ts';
 import type { SystemInfo } from '../../engine/index.ts';
-import { decodeDictionary, type Dictionary } from '../dictionary.ts';
-import type { Call, ExportedInterface } from '../exported.ts';
-import type { Job } from '../job.ts';
-import { detailsOf as detailsOfOutcome } from '../job-registry.ts';
+import { decodeDictionary, type Dictionary } from '../bus/dictionary.ts';
+import type { Call, ExportedInterface } from '../bus/exported.ts';
+import type { Job } from '../jobs/job.ts';
+import { detailsOf as detailsOfOutcome } from '../jobs/job-registry.ts';
 import { interfaceName, MANAGER_PATH, namedPath, pathOf } from '../names.ts';
-import { scheduleOf } from '../schedule-words.ts';
+import { networkRequestOf } from '../words/network-config.ts';
+import { scheduleOf } from '../words/schedule-words.ts';
 import type { ServiceFacts } from '../service-port.ts';
-import { millisecondsOf, usecOf } from '../times.ts';
-import { notSupported } from '../unsupported.ts';
+import { millisecondsOf, usecOf } from '../bus/times.ts';
+import { buildMethods, detailsOfBuild } from './engine/build.ts';
 import { containerMethods, detailsOfOrder } from './engine/containers.ts';
 import { ContainerCounts } from './engine/counts.ts';
 import { findingsOf, type Finding } from './engine/diagnostics.ts';
@@ -18,6 +19,8 @@ import { imageMethods } from './engine/images.ts';
 import { detailsOfReference, listingMethods } from './engine/listing.ts';
 import type { ManagerParts, Methods } from './engine/parts.ts';
 import { pruneMethods } from './engine/prune.ts';
+import { secretMethods } from './engine/secrets.ts';
+import { upkeepMethods } from './engine/upkeep.ts';
 import { usageMethods } from './engine/usage.ts';
 
 export interface ExportManagerOptions extends ManagerParts {
@@ -67,7 +70,10 @@ function interfaceOf(
       ...listingMethods(options),
       ...containerMethods(options),
       ...imageMethods(options),
+      ...buildMethods(options),
       ...pruneMethods(options),
+      ...secretMethods(options),
+      ...upkeepMethods(options),
       ...eventMethods(options),
       ...jobMethods(options),
       ...ownMethods(options, info),
@@ -113,7 +119,10 @@ const VOLUME_KEYS = { Driver: 's', Options: 'a{ss}', Labels: 'a{ss}' } as const;
 
 function ownMethods({ engine, facts, tree }: ManagerParts, info: () => SystemInfo): Methods {
   return {
-    CreateNetwork: () => notSupported('creating networks'),
+    CreateNetwork: async (_call: Call, name: string, config: Dictionary) => {
+      const { network } = await engine.networks.create(networkRequestOf(name, config));
+      return [pathOf('network', network.id)];
+    },
     CreateVolume: async (_call: Call, name: string, config: Dictionary) => {
       const given = decodeDictionary(VOLUME_KEYS, config);
       const volume = await engine.volumes.create({
@@ -151,9 +160,13 @@ function detailsOfCall(
     case 'CreateContainerFromJSON':
     case 'RunContainer':
       return detailsOfOrder(options, member, args);
+    case 'BuildImage':
+    case 'BuildImageFromPath':
+      return detailsOfBuild(options, args);
     case 'GetContainer':
       return detailsOfReference(options, args[0] as string);
     case 'PullImage':
+    case 'DeleteRemoteImage':
     case 'GetImage':
       return { image: args[0] as string };
     case 'ImportImage':
@@ -164,6 +177,11 @@ function detailsOfCall(
     case 'CreateVolume':
     case 'GetVolume':
       return { volume: args[0] as string };
+    case 'CreateSecret':
+    case 'SetSecretData':
+    case 'SetSecretLabels':
+    case 'RemoveSecret':
+      return { secret: args[0] as string };
     case 'PreviewPrune':
     case 'Prune':
       return { types: (args[0] as readonly string[]).join(',') };

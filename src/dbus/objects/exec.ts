@@ -1,9 +1,9 @@
 import { NotFoundError } from '../../base/errors.ts';
 import type { ContainerId, ExecId } from '../../base/ids.ts';
 import type { ExecView } from '../../engine/index.ts';
-import { detailsOfContainer } from '../container-details.ts';
-import { decodeDictionary, type Dictionary } from '../dictionary.ts';
-import { done, type ExportedInterface, type MethodHandler } from '../exported.ts';
+import { detailsOfContainer } from '../words/container-details.ts';
+import { decodeDictionary, type Dictionary } from '../bus/dictionary.ts';
+import { done, type ExportedInterface, type MethodHandler } from '../bus/exported.ts';
 import { execPath, interfaceName, pathOf } from '../names.ts';
 import { serveAttachment } from './container/attach.ts';
 import type { ContainerParts } from './container/parts.ts';

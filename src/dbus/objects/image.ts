@@ -2,18 +2,23 @@
 import { InvalidArgumentError } from '../../base/errors.ts';
 import { EVERY_IMAGE, type Engine, type ImageView } from '../../engine/index.ts';
 import type { ContainerUsers } from '../container-users.ts';
-import { decodeDictionary, type Dictionary } from '../dictionary.ts';
-import { variant, type Call, type ExportedInterface, type ObjectTree, type Variant } from '../exported.ts';
+import { decodeDictionary, type Dictionary } from '../bus/dictionary.ts';
+import { variant, type Call, type ExportedInterface, type ObjectTree, type Variant } from '../bus/exported.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import { imagePath, interfaceName } from '../names.ts';
-import { registryAuthOf } from '../registry-auth.ts';
-import type { RestWords } from '../rest-words.ts';
-import { usecOfText } from '../times.ts';
-import { notSupported } from '../unsupported.ts';
+import { registryAuthOf } from '../words/registry-auth.ts';
+import type { OpenStreams } from '../bus/open-streams.ts';
+import type { RestWords } from '../words/rest-words.ts';
+import { usecOfText } from '../bus/times.ts';
+import { wantedReference } from './engine/images.ts';
+import { startPush } from './image-push.ts';
 
 export interface MirrorImagesOptions {
   readonly engine: Pick<Engine, 'images'>;
   readonly tree: ObjectTree;
   readonly users: ContainerUsers;
+  readonly jobs: Jobs;
+  readonly streams: Pick<OpenStreams, 'send'>;
   readonly words: Pick<RestWords, 'inspectImage'>;
 }
 
@@ -69,11 +74,11 @@ export class ImageMirror implements Disposable {
   }
 
   #interfaceOf(first: ImageView): ExportedInterface {
-    const { engine, users, words } = this.#options;
+    const { users } = this.#options;
     const view = (): ImageView => this.#seen.get(first.id) ?? first;
     return {
       name: interfaceName('Image'),
-      methods: methodsOf(engine, view, words),
+      methods: methodsOf(this.#options, view),
       properties: () => propertiesOf(view(), users.of('image', first.id)),
       polkitDetails: (_member, [reference]) => detailsOfImage(view(), reference),
     };
@@ -95,8 +100,7 @@ function propertiesOf(view: ImageView, containers: readonly string[]): Readonly<
     Architecture: view.config.architecture,
     Os: view.config.os,
     Containers: containers,
-    // No image of this engine knows one: it is a word of Docker's classic builder.
-    Parent: '',
+    Parent: view.parent ?? '',
   };
 }
 
@@ -104,10 +108,10 @@ const UPDATE_KEYS = { Reference: 's', Auth: 'a{ss}' } as const;
 const REMOVE_KEYS = { Force: 'b', NoPrune: 'b' } as const;
 
 function methodsOf(
-  { images }: Pick<Engine, 'images'>,
+  { engine, jobs, streams, words }: MirrorImagesOptions,
   view: () => ImageView,
-  words: Pick<RestWords, 'inspectImage'>,
 ): ExportedInterface['methods'] {
+  const { images } = engine;
   const { id } = view();
   const checkName = (reference: string): void => {
     if (images.get(reference).id !== id) throw new InvalidArgumentError(`${reference} is not a name of this image`);
@@ -130,8 +134,17 @@ function methodsOf(
         rows.flatMap((row) => ('deleted' in row ? [row.deleted] : [])),
       ];
     },
-    Push: () => notSupported('pushing images'),
-    Save: () => notSupported('saving images'),
+    Push: (call: Call, name: string, options: Dictionary) => {
+      const reference = wantedReference(name, false);
+      checkName(reference);
+      return [startPush({ engine, jobs }, { id, reference }, { call, options })];
+    },
+    Save: async (_call: Call, references: readonly string[]) => {
+      references.forEach(checkName);
+      const { tags } = view();
+      const all = tags.length > 0 ? tags : [id];
+      return [await save({ images, streams }, references.length > 0 ? references : all)];
+    },
     CheckForUpdate: async (call: Call, options: Dictionary) => {
       const { Reference: asked, Auth: auth = {} } = decodeDictionary(UPDATE_KEYS, options);
       const reference = asked ?? view().tags[0];
@@ -156,6 +169,24 @@ function methodsOf(
     GetConfig: () => [configOf(view())],
     Inspect: async () => [await words.inspectImage(id)],
   };
+}
+
+/** What cannot be saved is an error of the call; what breaks off afterwards ends the stream before the archive's end. */
+async function save(
+  { images, streams }: { readonly images: Engine['images']; readonly streams: Pick<OpenStreams, 'send'> },
+  references: readonly string[],
+): Promise<number> {
+  const left = new AbortController();
+  const archive = await images.save(references, { platform: null, signal: left.signal });
+  try {
+    return streams.send(async (client) => {
+      client.signal.addEventListener('abort', () => left.abort(), { once: true });
+      for await (const chunk of archive) await client.write(chunk);
+    });
+  } catch (error) {
+    left.abort();
+    throw error;
+  }
 }
 
 /** `localhost:5000/a:1` → `localhost:5000/a`. */

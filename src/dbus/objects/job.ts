@@ -1,7 +1,7 @@
-import type { Call, ExportedObject } from '../exported.ts';
-import type { Job } from '../job.ts';
+import type { Call, ExportedObject } from '../bus/exported.ts';
+import type { Job } from '../jobs/job.ts';
 import { interfaceName, pathOf } from '../names.ts';
-import { usecOf } from '../times.ts';
+import { usecOf } from '../bus/times.ts';
 
 /** One job as an object. */
 export function jobObject(job: Job): ExportedObject {

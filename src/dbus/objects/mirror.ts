@@ -1,6 +1,6 @@
 import type { Engine } from '../../engine/index.ts';
 import type { ContainerUsers } from '../container-users.ts';
-import type { ExportedInterface, ObjectTree } from '../exported.ts';
+import type { ExportedInterface, ObjectTree } from '../bus/exported.ts';
 
 /** A kind of things that come and go by events, and show which containers use them. */
 export interface MirroredNoun<T> {

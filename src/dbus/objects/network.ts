@@ -1,14 +1,18 @@
 /** Networks as objects. */
-import type { Engine, NetworkView } from '../../engine/index.ts';
-import { done, type ExportedInterface } from '../exported.ts';
-import { interfaceName, pathOf } from '../names.ts';
+import { FIREWALL_ZONE, type Engine, type NetworkView } from '../../engine/index.ts';
+import type { Dictionary } from '../bus/dictionary.ts';
+import { done, type Call, type ExportedInterface } from '../bus/exported.ts';
+import { idOfPath, interfaceName, pathOf } from '../names.ts';
+import { DOCKER_ZONE } from '../firewalld-client.ts';
+import type { ServiceFacts } from '../service-port.ts';
 import { mirrorNoun, type MirrorGround } from './mirror.ts';
-import type { RestWords } from '../rest-words.ts';
-import { notSupported } from '../unsupported.ts';
+import type { RestWords } from '../words/rest-words.ts';
+import { endpointWishOf } from '../words/network-config.ts';
 
 export interface MirrorNetworksOptions extends MirrorGround {
-  readonly engine: Pick<Engine, 'networks' | 'events'>;
+  readonly engine: Pick<Engine, 'containers' | 'networks' | 'events'>;
   readonly words: Pick<RestWords, 'inspectNetwork'>;
+  readonly facts: Pick<ServiceFacts, 'firewallBackend'>;
 }
 
 /** Puts every network into the tree and keeps it there as it is. */
@@ -28,13 +32,15 @@ const BRIDGE_NAME_OPTION = 'com.docker.network.bridge.name';
 /** Docker's names for what always exists. */
 const PREDEFINED: ReadonlySet<string> = new Set(['bridge', 'host', 'none']);
 
-function interfaceOf(network: NetworkView, { engine, users, words }: MirrorNetworksOptions): ExportedInterface {
+function interfaceOf(network: NetworkView, { engine, facts, users, words }: MirrorNetworksOptions): ExportedInterface {
   const { id, name } = network;
   return {
     name: interfaceName('Network'),
     methods: {
-      Connect: () => notSupported('connecting running containers to networks'),
-      Disconnect: () => notSupported('disconnecting containers from networks'),
+      Connect: async (_call: Call, container: string, given: Dictionary) =>
+        done(engine.containers.connectNetwork(idOfPath('container', container), id, endpointWishOf(given))),
+      Disconnect: async (_call: Call, container: string, force: boolean) =>
+        done(engine.containers.disconnectNetwork(idOfPath('container', container), id, { force })),
       Remove: async () => done(engine.networks.remove(id)),
       Inspect: async () => [await words.inspectNetwork(id)],
     },
@@ -46,12 +52,17 @@ function interfaceOf(network: NetworkView, { engine, users, words }: MirrorNetwo
       IPv6: network.enableIpv6,
       Subnets: network.pools.map(({ subnet, gateway, ipRange }) => [subnet, gateway ?? '', ipRange ?? '']),
       InterfaceName: hostInterfaceOf(network),
-      // Zones are firewalld's; this version does not talk to it.
-      FirewallZone: '',
+      FirewallZone: zoneOf(network, facts),
       Containers: users.of('network', id),
     }),
     polkitDetails: () => ({ network: name, id }),
   };
+}
+
+/** Where the engine has put its bridge; bridges that say nothing are in Docker's own zone. */
+function zoneOf({ driver, labels, options }: NetworkView, facts: MirrorNetworksOptions['facts']): string {
+  if (driver !== 'bridge' || !facts.firewallBackend().startsWith('firewalld')) return '';
+  return options[FIREWALL_ZONE] ?? labels[FIREWALL_ZONE] ?? DOCKER_ZONE;
 }
 
 function hostInterfaceOf({ id, name, driver, options }: NetworkView): string {

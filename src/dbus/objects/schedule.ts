@@ -1,12 +1,12 @@
 /** Schedules as objects. */
 import { InternalError } from '../../base/errors.ts';
 import type { Engine, ScheduleRun, ScheduleView } from '../../engine/index.ts';
-import type { Dictionary } from '../dictionary.ts';
-import { done, variant, type Call, type ExportedInterface, type ObjectTree, type Variant } from '../exported.ts';
-import type { Jobs } from '../jobs.ts';
+import type { Dictionary } from '../bus/dictionary.ts';
+import { done, variant, type Call, type ExportedInterface, type ObjectTree, type Variant } from '../bus/exported.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import { interfaceName, namedPath, type PolkitAction } from '../names.ts';
-import { timingChangeOf } from '../schedule-words.ts';
-import { usecOf, usecOfSeconds } from '../times.ts';
+import { timingChangeOf } from '../words/schedule-words.ts';
+import { usecOf, usecOfSeconds } from '../bus/times.ts';
 
 export interface MirrorSchedulesOptions {
   readonly engine: Pick<Engine, 'schedules'>;
@@ -97,6 +97,7 @@ function detailsOf({ name, operation }: ScheduleView): Readonly<Record<string, s
 function actionOf({ operation }: ScheduleView): PolkitAction {
   switch (operation.kind) {
     case 'prune':
+    case 'image-gc':
       return 'prune';
     case 'pull':
       return 'manage-images';

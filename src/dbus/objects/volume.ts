@@ -1,14 +1,14 @@
 /** Volumes as objects. */
 import type { Engine, VolumeRecord } from '../../engine/index.ts';
-import type { Descriptors } from '../descriptors.ts';
-import { decodeDictionary, type Dictionary } from '../dictionary.ts';
-import { done, type Call, type ExportedInterface } from '../exported.ts';
-import type { Jobs } from '../jobs.ts';
+import type { Descriptors } from '../bus/descriptors.ts';
+import { decodeDictionary, type Dictionary } from '../bus/dictionary.ts';
+import { done, type Call, type ExportedInterface } from '../bus/exported.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import { interfaceName, namedPath } from '../names.ts';
-import type { OpenStreams } from '../open-streams.ts';
-import { withReceived } from '../received-stream.ts';
-import type { RestWords } from '../rest-words.ts';
-import { usecOf } from '../times.ts';
+import type { OpenStreams } from '../bus/open-streams.ts';
+import { withReceived } from '../bus/received-stream.ts';
+import type { RestWords } from '../words/rest-words.ts';
+import { usecOf } from '../bus/times.ts';
 import { mirrorNoun, type MirrorGround } from './mirror.ts';
 
 export interface MirrorVolumesOptions extends MirrorGround {

@@ -1,38 +1,51 @@
-import { randomUUID } from 'node:crypto';
 import { formatTimestamp } from '../../base/clock.ts';
 import type { Config } from '../../config/config.ts';
+import { maskedProxy } from '../../config/masked.ts';
 import type { LogDriver } from '../../engine/logging/driver.ts';
+import type { AppArmor } from '../../engine/runtime/apparmor.ts';
 import type { CgroupHost } from '../../engine/runtime/cgroups.ts';
 import type { StorageDriver } from '../../engine/storage/driver.ts';
 import type { FactSources } from '../../engine/system/facts.ts';
+import { engineId } from './engine-id.ts';
 import { cgroupDriverOf, proxiesOf } from './engine-options.ts';
 import { initProgram } from './programs.ts';
+import { hubMirrorsOf, insecureRegistriesOf } from './registry-facts.ts';
 import type { Ground, LiveRuntimes } from './rooms.ts';
+import { suseSecretsPolicy } from './suse-secrets.ts';
 
-const ENGINE_ID_KEY = 'engine-id';
-/** dockerd always trusts registries on this machine. */
-const ALWAYS_INSECURE = ['::1/128', '127.0.0.0/8'];
+/** The rooms that are asked. */
+export interface FactRooms {
+  readonly cgroups: CgroupHost;
+  readonly runtimes: LiveRuntimes;
+  readonly storage: StorageDriver;
+  readonly apparmor: AppArmor;
+  /** True where `--userns-remap` is in force. */
+  readonly isRemapped: boolean;
+}
 
 /** What `docker info` says and no request changes; a reload may, so each call reads anew. */
 export function configuredFacts(
   ground: Ground,
-  cgroups: CgroupHost,
-  runtimes: LiveRuntimes,
-  storage: StorageDriver,
+  { cgroups, runtimes, storage, apparmor, isRemapped }: FactRooms,
   logDrivers: readonly LogDriver[],
 ): FactSources['configured'] {
   const { config, version, dataRoot, clock } = ground;
   const constant = {
-    engineId: engineId(ground),
+    engineId: engineId(ground.database),
     engineVersion: version,
     storageDriver: storage.name,
     dataRoot,
-    logDrivers: logDrivers.map(({ name }) => name),
+    // As dockerd: what keeps nothing is no driver.
+    logDrivers: logDrivers.flatMap(({ name }) => (name === 'none' ? [] : [name])).sort(),
     cgroupDriver: cgroupDriverOf(config, cgroups.version),
     cgroupVersion: cgroups.version,
     startedAt: formatTimestamp(clock.now()),
   };
-  return () => ({ ...constant, ...changeable(config, runtimes) });
+  return () => ({
+    ...constant,
+    ...changeable(config, runtimes),
+    securityOptions: securityOptionsOf(config, { cgroups, apparmor, isRemapped }),
+  });
 }
 
 function changeable(config: Config, runtimes: LiveRuntimes) {
@@ -42,23 +55,36 @@ function changeable(config: Config, runtimes: LiveRuntimes) {
     logDriver: config.get('log-driver'),
     defaultRuntime: runtimes.defaultName,
     runtimes: Object.fromEntries(
-      [...runtimes.byName].map(([name, { program }]) => [name, { path: program.path, runtimeArgs: [] }]),
+      [...runtimes.byName].map(([name, { program }]) => [
+        name,
+        { path: program.path, runtimeArgs: program.extraArguments ?? [] },
+      ]),
     ),
     initBinary: initProgram(config.get('init-path')) ?? '',
-    securityOptions: config.get('seccomp-profile') === 'unconfined' ? [] : ['name=seccomp,profile=builtin'],
-    insecureRegistries: [...ALWAYS_INSECURE, ...config.get('insecure-registry')],
-    registryMirrors: config.get('registry-mirror'),
+    insecureRegistries: insecureRegistriesOf(config),
+    registryMirrors: hubMirrorsOf(config),
     labels: config.get('label'),
     experimental: config.get('experimental'),
     liveRestore: config.get('live-restore'),
-    httpProxy: proxies.http,
-    httpsProxy: proxies.https,
+    httpProxy: maskedProxy(proxies.http),
+    httpsProxy: maskedProxy(proxies.https),
     noProxy: proxies.none,
   };
 }
 
-/** Stays the same for the life of the data root. */
-function engineId({ database }: Ground): string {
-  database.run('INSERT OR IGNORE INTO fact VALUES (?, ?)', ENGINE_ID_KEY, randomUUID());
-  return database.get('SELECT value FROM fact WHERE key = ?', ENGINE_ID_KEY)?.['value'] as string;
+/** What protects containers here, in Docker's words and order. */
+function securityOptionsOf(
+  config: Config,
+  { cgroups, apparmor, isRemapped }: Pick<FactRooms, 'cgroups' | 'apparmor' | 'isRemapped'>,
+): readonly string[] {
+  const profile = config.get('seccomp-profile');
+  return [
+    ...(apparmor.isSupported ? ['name=apparmor'] : []),
+    // A path stands there as it was configured, `unconfined` too.
+    `name=seccomp,profile=${profile === '' ? 'builtin' : profile}`,
+    ...(isRemapped ? ['name=userns'] : []),
+    ...(cgroups.version === '2' ? ['name=cgroupns'] : []),
+    ...(config.get('no-new-privileges') ? ['name=no-new-privileges'] : []),
+    ...(suseSecretsPolicy(config).root === null ? [] : ['name=suse-secrets']),
+  ];
 }

@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { arch } from 'node:os';
 import { InvalidArgumentError } from '../../base/errors.ts';
 import type { Config } from '../../config/config.ts';
 
@@ -27,6 +26,17 @@ export function addressPoolsOf(config: Config): readonly AddressPool[] {
     }
     return { base, prefixLength: size };
   });
+}
+
+/** `bridge=com.docker.network.driver.mtu` → `1400`, by driver. */
+export function networkOptionsOf(config: Config): Readonly<Record<string, Readonly<Record<string, string>>>> {
+  const byDriver: Record<string, Record<string, string>> = {};
+  for (const [name, value] of Object.entries(config.get('default-network-opt'))) {
+    const cut = name.indexOf('=');
+    const options = (byDriver[name.slice(0, cut)] ??= {});
+    options[name.slice(cut + 1)] = value;
+  }
+  return byDriver;
 }
 
 /** `nofile=1024:2048` … */
@@ -97,18 +107,6 @@ export function defaultModesOf(
       return { ipc, cgroupns };
     default:
       throw new InvalidArgumentError(`default cgroup namespace mode (${cgroupns}) is invalid; use "host" or "private"`);
-  }
-}
-
-/** This machine in the image-spec's words (GOARCH names). */
-export function hostPlatform(): { readonly os: string; readonly architecture: string; readonly variant?: string } {
-  switch (arch()) {
-    case 'x64':
-      return { os: 'linux', architecture: 'amd64' };
-    case 'arm64':
-      return { os: 'linux', architecture: 'arm64', variant: 'v8' };
-    default:
-      return { os: 'linux', architecture: arch() };
   }
 }
 

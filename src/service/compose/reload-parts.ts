@@ -57,7 +57,12 @@ function containersPart(ground: Ground, { containers, runtimes, logDrivers, cgro
 }
 
 const REGISTRY_FLAGS: ReadonlySet<OptionFlag> = new Set<OptionFlag>([
+  'add-registry',
+  'block-registry',
   'insecure-registry',
+  'registry',
+  'registry-auth-file',
+  'registry-certs-dir',
   'registry-mirror',
   'http-proxy',
   'https-proxy',

@@ -22,6 +22,14 @@ export function renewableRegistryClient(load: () => Promise<Client>): Client & R
     tags: async (...args) => (await client()).tags(...args),
     fetchManifest: async (...args) => (await client()).fetchManifest(...args),
     fetchBlob: async (...args) => (await client()).fetchBlob(...args),
+    rejectBlob: async (...args) => (await client()).rejectBlob(...args),
+    fetchFile: async (...args) => (await client()).fetchFile(...args),
+    greet: async (...args) => (await client()).greet(...args),
+    offerBlob: async (...args) => (await client()).offerBlob(...args),
+    pushBlob: async (...args) => (await client()).pushBlob(...args),
+    pushManifest: async (...args) => (await client()).pushManifest(...args),
+    removeManifest: async (...args) => (await client()).removeManifest(...args),
+    search: async (...args) => (await client()).search(...args),
     authenticate: async (...args) => (await client()).authenticate(...args),
     renew() {
       if (loaded !== null) retired.push(loaded);

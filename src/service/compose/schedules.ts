@@ -1,35 +1,27 @@
-/** The schedule that the configuration asks for; see compose.ts. */
+/** The schedules that the configuration asks for; see compose.ts. */
 import type { Config } from '../../config/config.ts';
 import type { PruneRequest } from '../../engine/prune/types.ts';
 import type { ConfiguredSchedule, EngineSchedules } from '../../engine/schedules/index.ts';
 import { KEEP_LABEL } from '../../engine/schedules/labels.ts';
 import type { ReloadPart } from '../reload.ts';
+import { configuredSchedule } from './configured-schedule.ts';
+import { imageGcSchedules } from './image-gc.ts';
 import type { Ground } from './rooms.ts';
 
 const SCHEDULE_NAME = 'prune';
 const NEWEST_TAGS = /^newest-tags=(\d{1,4})$/;
 
-/** `prune-schedule` with what belongs to it; none when it is empty. */
+/** All schedules that the configuration asks for. */
 export function configuredSchedules(config: Config): readonly ConfiguredSchedule[] {
+  return [...pruneSchedules(config), ...imageGcSchedules(config)];
+}
+
+/** `prune-schedule` with what belongs to it; none when it is empty. */
+function pruneSchedules(config: Config): readonly ConfiguredSchedule[] {
   const cron = config.get('prune-schedule');
   if (cron === '') return [];
-  const { layer } = config.originOf('prune-schedule');
-  return [
-    {
-      origin: layer === 'file' || layer === 'fragment' ? 'daemon.json' : 'sysconfig',
-      definition: {
-        name: SCHEDULE_NAME,
-        cron,
-        timeZone: '',
-        // A host that is off at night is to be tidied as well.
-        missed: 'run-once',
-        overlap: 'skip',
-        randomDelaySeconds: 0,
-        enabled: true,
-        operation: { kind: 'prune', request: pruneRequestOf(config), dryRun: config.get('prune-dry-run') },
-      },
-    },
-  ];
+  const operation = { kind: 'prune', request: pruneRequestOf(config), dryRun: config.get('prune-dry-run') } as const;
+  return [configuredSchedule(config, 'prune-schedule', { name: SCHEDULE_NAME, cron, operation })];
 }
 
 /** The schedule follows a reload. */
@@ -41,6 +33,8 @@ export function schedulesPart({ config }: Ground, schedules: EngineSchedules): R
     },
   };
 }
+
+const WHOLE_CACHE = { all: true, keepBytes: null, maxUsedBytes: null, minFreeBytes: null, filters: {} } as const;
 
 function pruneRequestOf(config: Config): PruneRequest {
   const targets = new Set<string>(config.get('prune-target'));
@@ -57,12 +51,14 @@ function pruneRequestOf(config: Config): PruneRequest {
       ...(has('images', 'all-images') ? (['image'] as const) : []),
       ...(has('networks') ? (['network'] as const) : []),
       ...(has('volumes', 'all-volumes') ? (['volume'] as const) : []),
+      ...(has('build-cache', 'all-build-cache') ? (['build-cache'] as const) : []),
     ],
     until,
     labels: valuesOf(filters, 'label'),
     withoutLabels: valuesOf(filters, 'label!'),
     danglingOnly: !targets.has('all-images'),
     namedVolumes: targets.has('all-volumes'),
+    ...(targets.has('all-build-cache') ? { buildCache: WHOLE_CACHE } : {}),
     keep: {
       labels: [KEEP_LABEL, ...valuesOf(keep, 'label')],
       newestTags: newest.length === 0 ? null : Math.max(...newest),

@@ -17,6 +17,8 @@ const ENDING_LIMIT_MS = 2_000;
 /** What systemd as PID 1 gives to the engine. */
 export interface Systemd {
   readonly scope?: MonitorScope;
+  /** For limits of containers' scopes. */
+  readonly units?: Units;
   /** Whether the host goes down. False also where nobody knows. */
   readonly isHostEnding: () => Promise<boolean>;
 }
@@ -34,6 +36,7 @@ export function openSystemd(
   const units = resources.use(lazyUnits(clock));
   if (cgroupDriverOf(config, cgroups.version) === 'systemd') resources.use(nameScopes(events, units));
   return {
+    units,
     scope: resources.use(new SystemdMonitorScope({ kernel, clock, logger, cgroups, units })),
     isHostEnding: () => withinLimit(units.isHostEnding(), clock),
   };
@@ -54,6 +57,7 @@ export function lazyUnits(clock: Clock): Client {
     startScope: async (request) => (await client()).startScope(request),
     isHostEnding: async () => (await client()).isHostEnding(),
     describe: async (unit, description) => (await client()).describe(unit, description),
+    limit: async (unit, limits) => (await client()).limit(unit, limits),
     [Symbol.dispose]: () => {
       void loading?.then(
         (opened) => opened[Symbol.dispose](),
@@ -80,9 +84,9 @@ async function openClient(clock: Clock): Promise<Client> {
   const [{ SystemdClient }, { connectBus }, { socketAddresses, SYSTEM_BUS_ADDRESS }, { plainStream }] =
     await Promise.all([
       import('../../dbus/systemd-client.ts'),
-      import('../../dbus/connection.ts'),
-      import('../../dbus/address.ts'),
-      import('../../dbus/plain-stream.ts'),
+      import('../../dbus/bus/connection.ts'),
+      import('../../dbus/bus/address.ts'),
+      import('../../dbus/bus/plain-stream.ts'),
     ]);
   const ignore = (): void => undefined;
   const events = { call: ignore, unreadable: ignore, bounce: ignore, closed: ignore };

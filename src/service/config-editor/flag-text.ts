@@ -6,7 +6,7 @@ import { nameOf, type OptionDefinition, type OptionValue } from '../../config/op
 import { joinWords, splitWords } from '../../config/sysconfig.ts';
 import { parseFlagValue } from '../../config/values.ts';
 import type { ConfigOption, ConfigProblemReport } from '../../dbus/config-port.ts';
-import type { Variant } from '../../dbus/exported.ts';
+import type { Variant } from '../../dbus/bus/exported.ts';
 import { flagWords, optionNamed, signatureOf, valueOf } from './option-values.ts';
 
 /** What a value of DOCKER_OPTS means. */

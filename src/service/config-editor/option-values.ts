@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from '../../base/errors.ts';
 import type { ConfigOptionDescription, OptionSignature } from '../../dbus/config-port.ts';
-import { namedError } from '../../dbus/errors.ts';
-import type { Variant } from '../../dbus/exported.ts';
+import { namedError } from '../../dbus/bus/errors.ts';
+import type { Variant } from '../../dbus/bus/exported.ts';
 import {
   nameOf,
   OPTION_BY_FLAG,

@@ -6,7 +6,7 @@ import { formatOrigin } from '../../config/origin.ts';
 import { isVariableName } from '../../config/sysconfig.ts';
 import { FLAG_VARIABLES, KNOWN_VARIABLES } from '../../config/variables.ts';
 import type { ConfigChangeRequest } from '../../dbus/config-port.ts';
-import { namedError } from '../../dbus/errors.ts';
+import { namedError } from '../../dbus/bus/errors.ts';
 import { hasFlag, withFlag } from './flag-text.ts';
 import { optionNamed, valueOf, variableText } from './option-values.ts';
 

@@ -31,18 +31,20 @@ export function logLifeEvents(events: Pick<Events, 'listen'>, logger: Logger): D
   return events.listen((event) => {
     if (event.type !== 'container') return;
     const health = /^health_status: (.+)$/.exec(event.action)?.[1];
-    const words = health === undefined ? WORDS[event.action] : HEALTH;
+    const deed = /^unhealthy_action: (.+)$/.exec(event.action)?.[1];
+    const words = health !== undefined ? HEALTH : deed !== undefined ? UNHEALTHY_ACTION : WORDS[event.action];
     if (words === undefined) return;
     const [pattern, message] = words;
     const text = pattern.replace('%', () => event.attributes['name'] ?? event.actorId);
-    const more = health === undefined ? {} : { health };
+    const more = { ...(health === undefined ? {} : { health }), ...(deed === undefined ? {} : { action: deed }) };
     const fields = { message, containerId: event.actorId, ...fieldsOf(event), ...more };
-    if (event.action === 'oom' || health === 'unhealthy') logger.warn(text, fields);
+    if (event.action === 'oom' || health === 'unhealthy' || deed !== undefined) logger.warn(text, fields);
     else logger.info(text, fields);
   });
 }
 
 const HEALTH = ['health of container % changed', 'container-health'] as const;
+const UNHEALTHY_ACTION = ['container % is unhealthy, as its labels say', 'container-unhealthy-action'] as const;
 
 function fieldsOf({ attributes }: EngineEvent): LogFields {
   return Object.fromEntries(

@@ -1,9 +1,9 @@
 import { messageOf } from '../../../base/errors.ts';
 import { frame } from '../../../base/stdio-frame.ts';
 import type { Attachment, OutputSink } from '../../../engine/index.ts';
-import { decodeDictionary, type Dictionary } from '../../dictionary.ts';
-import { done, type MethodHandler } from '../../exported.ts';
-import type { OpenStreams, ServedStream } from '../../open-streams.ts';
+import { decodeDictionary, type Dictionary } from '../../bus/dictionary.ts';
+import { done, type MethodHandler } from '../../bus/exported.ts';
+import type { OpenStreams, ServedStream } from '../../bus/open-streams.ts';
 import type { Subject } from './parts.ts';
 
 const ATTACH_KEYS = { Stdin: 'b', Stdout: 'b', Stderr: 'b', Logs: 'b', DetachKeys: 's' } as const;
@@ -56,6 +56,7 @@ export function serveAttachment(
 
 function sinkOf(stream: ServedStream, terminal: boolean): OutputSink {
   return {
-    write: (name, chunk) => (chunk.length === 0 ? undefined : stream.write(terminal ? chunk : frame(name, [chunk]))),
+    write: (name, chunk) =>
+      chunk.length === 0 ? undefined : stream.write(terminal ? Buffer.from(chunk) : frame(name, [chunk])),
   };
 }

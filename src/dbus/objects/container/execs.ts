@@ -1,7 +1,7 @@
 import { InvalidArgumentError, NotFoundError } from '../../../base/errors.ts';
 import type { ExecSpec, OutputSink } from '../../../engine/index.ts';
-import { decodeDictionary, type Dictionary, type Given } from '../../dictionary.ts';
-import type { Call, MethodHandler } from '../../exported.ts';
+import { decodeDictionary, type Dictionary, type Given } from '../../bus/dictionary.ts';
+import type { Call, MethodHandler } from '../../bus/exported.ts';
 import { execPath } from '../../names.ts';
 import { serveAttachment } from './attach.ts';
 import { Capture } from './capture.ts';

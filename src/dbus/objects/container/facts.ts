@@ -1,7 +1,7 @@
 import type { ContainerView } from '../../../engine/index.ts';
-import { variant, type MethodHandler, type Variant } from '../../exported.ts';
+import { variant, type MethodHandler, type Variant } from '../../bus/exported.ts';
 import { pathOf } from '../../names.ts';
-import { usecOfSeconds } from '../../times.ts';
+import { usecOfSeconds } from '../../bus/times.ts';
 import type { Subject } from './parts.ts';
 import { restartPolicyText } from './properties.ts';
 

@@ -1,12 +1,12 @@
-import { ConflictError, InvalidArgumentError, NotImplementedError } from '../../../base/errors.ts';
+import { ConflictError, InvalidArgumentError } from '../../../base/errors.ts';
 import type { WaitCondition } from '../../../engine/index.ts';
-import { detailsOfContainer } from '../../container-details.ts';
-import { decodeDictionary, type Dictionary } from '../../dictionary.ts';
-import { done, variant, type Call, type MethodHandler, type Variant } from '../../exported.ts';
-import { millisecondsOf } from '../../times.ts';
+import { detailsOfContainer } from '../../words/container-details.ts';
+import { decodeDictionary, type Dictionary } from '../../bus/dictionary.ts';
+import { done, variant, type Call, type MethodHandler, type Variant } from '../../bus/exported.ts';
+import { millisecondsOf } from '../../bus/times.ts';
 import type { Subject } from './parts.ts';
 
-const WAIT_CONDITIONS: readonly WaitCondition[] = ['not-running', 'next-exit', 'removed'];
+const WAIT_CONDITIONS: readonly WaitCondition[] = ['not-running', 'next-exit', 'removed', 'healthy'];
 
 type Details = Readonly<Record<string, Variant>>;
 
@@ -70,7 +70,6 @@ function job(subject: Subject, call: Call, type: string, work: () => Promise<Det
 }
 
 async function wait({ parts, id }: Subject, call: Call, given: string): Promise<readonly unknown[]> {
-  if (given === 'healthy') throw new NotImplementedError('health checks are not run by this version of moored');
   const condition = WAIT_CONDITIONS.find((known) => known === given);
   if (condition === undefined) throw new InvalidArgumentError(`invalid condition: ${JSON.stringify(given)}`);
   const { exitCode, error } = await parts.engine.containers.wait(id, condition, call.signal).result;

@@ -12,7 +12,7 @@ import { InvalidArgumentError } from '../../../base/errors.ts';
 import { shortId } from '../../../base/ids.ts';
 import { frame } from '../../../base/stdio-frame.ts';
 import type { ContainerView, LogRecord } from '../../../engine/index.ts';
-import { usecOf } from '../../times.ts';
+import { usecOf } from '../../bus/times.ts';
 
 type Encode = (records: readonly LogRecord[]) => readonly Uint8Array[];
 

@@ -1,11 +1,11 @@
 import type { ContainerId } from '../../../base/ids.ts';
 import type { Logger } from '../../../base/logger.ts';
 import type { ContainerView, Engine } from '../../../engine/index.ts';
-import type { Descriptors } from '../../descriptors.ts';
-import type { ObjectTree } from '../../exported.ts';
-import type { Jobs } from '../../jobs.ts';
-import type { OpenStreams } from '../../open-streams.ts';
-import type { RestWords } from '../../rest-words.ts';
+import type { Descriptors } from '../../bus/descriptors.ts';
+import type { ObjectTree } from '../../bus/exported.ts';
+import type { Jobs } from '../../jobs/jobs.ts';
+import type { OpenStreams } from '../../bus/open-streams.ts';
+import type { RestWords } from '../../words/rest-words.ts';
 
 /** What the objects of containers and execs are made from. */
 export interface ContainerParts {
@@ -14,7 +14,7 @@ export interface ContainerParts {
   readonly jobs: Jobs;
   readonly descriptors: Descriptors;
   readonly streams: OpenStreams;
-  readonly words: Pick<RestWords, 'inspectContainer'>;
+  readonly words: Pick<RestWords, 'inspectContainer' | 'statsText'>;
   readonly logger: Logger;
 }
 

@@ -1,7 +1,7 @@
 import type { Timestamp } from '../../../base/clock.ts';
 import type { ContainerState, ContainerView, LastExit } from '../../../engine/index.ts';
 import { namedPath, pathOf } from '../../names.ts';
-import { usecOf } from '../../times.ts';
+import { usecOf } from '../../bus/times.ts';
 
 /** What the mirror knows beside the view. */
 export interface MirroredFacts {
@@ -22,7 +22,7 @@ export function propertiesOf(view: ContainerView, facts: MirroredFacts): Readonl
     ImageReference: spec.image,
     Image: facts.imagePath,
     State: state.status,
-    Health: 'none',
+    Health: view.health?.status ?? 'none',
     Pid: isLive ? state.pid : 0,
     ExitCode: isLive ? 0 : state.status === 'created' ? state.exitCode : (last?.exitCode ?? 0),
     OOMKilled: !isLive && (last?.oomKilled ?? false),

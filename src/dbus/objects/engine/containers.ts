@@ -1,13 +1,13 @@
 /** Containers in: made, or pulled for, made and started. */
 import { InvalidArgumentError } from '../../../base/errors.ts';
 import type { ContainerId } from '../../../base/ids.ts';
-import { decodeContainerConfig, type ContainerWish } from '../../container-config.ts';
-import { detailsOfSpec } from '../../container-details.ts';
-import type { Dictionary } from '../../dictionary.ts';
-import { variant, type Call, type Variant } from '../../exported.ts';
-import type { JobProgress } from '../../jobs.ts';
+import { decodeContainerConfig, type ContainerWish } from '../../words/container-config.ts';
+import { detailsOfSpec } from '../../words/container-details.ts';
+import type { Dictionary } from '../../bus/dictionary.ts';
+import { variant, type Call, type Variant } from '../../bus/exported.ts';
+import type { JobProgress } from '../../jobs/jobs.ts';
 import { pathOf } from '../../names.ts';
-import type { CreateOrder } from '../../rest-words.ts';
+import type { CreateOrder } from '../../words/rest-words.ts';
 import { pull, wantedReference } from './images.ts';
 import type { ManagerParts, Methods } from './parts.ts';
 

@@ -1,6 +1,6 @@
 /** What is wrong, or about to be, with the host, the configuration or the engine. */
 import type { SystemInfo } from '../../../engine/index.ts';
-import { variant, type Variant } from '../../exported.ts';
+import { variant, type Variant } from '../../bus/exported.ts';
 import { CONFIG_PATH, MANAGER_PATH } from '../../names.ts';
 import type { ServiceFacts } from '../../service-port.ts';
 
@@ -28,6 +28,7 @@ export function findingsOf(info: SystemInfo, facts: ServiceFacts): readonly Find
     ...configurationFindings(facts),
     ...accessFindings(facts),
     ...hostFindings(info),
+    ...firewallFindings(info),
     ...storageFindings(info),
   ];
   const rank = { error: 0, warning: 1, info: 2 };
@@ -92,6 +93,18 @@ function accessFindings(facts: ServiceFacts): readonly Finding[] {
 }
 
 /** Controllers and sysctls that the host lacks, with what does not work then. */
+function firewallFindings({ firewall }: SystemInfo): readonly Finding[] {
+  return firewall.missingZones.map((zone) => ({
+    severity: 'warning' as const,
+    code: 'firewalld-zone-missing',
+    object: zone,
+    hint:
+      `A network's bridge is to be in the zone "${zone}", which firewalld does not have: it drops what containers there ` +
+      `send and receive, as its default zone says. Make it (firewall-cmd --permanent --new-zone=${zone}, then --reload).`,
+    details: {},
+  }));
+}
+
 function hostFindings({ limits, cgroupVersion }: SystemInfo): readonly Finding[] {
   const controllers = [
     { name: 'memory', isThere: limits.memory, effect: 'memory limits' },

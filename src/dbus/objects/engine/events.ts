@@ -1,10 +1,10 @@
 /** What happened, asked for and told. */
 import { InvalidArgumentError } from '../../../base/errors.ts';
 import type { EngineEvent } from '../../../engine/index.ts';
-import type { Dictionary } from '../../dictionary.ts';
-import type { Call } from '../../exported.ts';
-import { filterWordsOf } from '../../filter-words.ts';
-import { timestampOf, usecOf } from '../../times.ts';
+import type { Dictionary } from '../../bus/dictionary.ts';
+import type { Call } from '../../bus/exported.ts';
+import { filterWordsOf } from '../../words/filter-words.ts';
+import { timestampOf, usecOf } from '../../bus/times.ts';
 import type { ManagerParts, Methods } from './parts.ts';
 
 export function eventMethods({ engine, words, streams, clock }: ManagerParts): Methods {
@@ -56,7 +56,9 @@ const PUBLIC_ATTRIBUTES: Readonly<Record<EngineEvent['type'], Readonly<Record<st
   image: { '*': ['name'] },
   network: { '*': ['name', 'type', 'container'] },
   volume: { '*': ['driver'], mount: ['container', 'destination', 'propagation', 'read/write'], unmount: ['container'] },
+  secret: { '*': ['name'] },
   daemon: { '*': [] },
+  builder: { prune: ['reclaimed'] },
 };
 
 /** Arguments of signal `Event`: an exec's command line stays out of the action, and labels out of the attributes. */

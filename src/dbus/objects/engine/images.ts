@@ -1,12 +1,11 @@
 /** Images in: from a registry, an archive, a root file system. */
 import { InvalidArgumentError } from '../../../base/errors.ts';
 import type { Platform, RegistryAuth } from '../../../engine/index.ts';
-import { decodeDictionary, type Dictionary } from '../../dictionary.ts';
-import { variant, type Call, type Variant } from '../../exported.ts';
-import type { JobProgress } from '../../jobs.ts';
-import { withReceived } from '../../received-stream.ts';
-import { registryAuthOf } from '../../registry-auth.ts';
-import { notSupported } from '../../unsupported.ts';
+import { decodeDictionary, type Dictionary } from '../../bus/dictionary.ts';
+import { variant, type Call, type Variant } from '../../bus/exported.ts';
+import type { JobProgress } from '../../jobs/jobs.ts';
+import { withReceived } from '../../bus/received-stream.ts';
+import { registryAuthOf } from '../../words/registry-auth.ts';
 import { imagePath } from '../../names.ts';
 import type { ManagerParts, Methods } from './parts.ts';
 import { PullProgress } from './pull-progress.ts';
@@ -16,18 +15,18 @@ type Details = Readonly<Record<string, Variant>>;
 export function imageMethods(parts: ManagerParts): Methods {
   return {
     PullImage: (call: Call, reference: string, options: Dictionary) => [startPull(parts, call, reference, options)],
+    DeleteRemoteImage: async (call: Call, reference: string, options: Dictionary) => {
+      const { Auth: auth = {} } = decodeDictionary(DELETE_KEYS, options);
+      return [await parts.engine.images.removeRemote(reference, { auth: registryAuthOf(auth), signal: call.signal })];
+    },
     LoadImage: (call: Call, fd: number, options: Dictionary) => [startLoad(parts, { call, fd, options })],
     ImportImage: (call: Call, fd: number, reference: string, options: Dictionary) => [
       startImport(parts, { call, fd, reference, options }),
     ],
-    BuildImage: (_call: Call, fd: number) => {
-      parts.descriptors.close(fd);
-      return notSupported('building images');
-    },
-    BuildImageFromPath: () => notSupported('building images'),
   };
 }
 
+const DELETE_KEYS = { Auth: 'a{ss}' } as const;
 const PULL_KEYS = { Platform: 's', AllTags: 'b', Auth: 'a{ss}' } as const;
 
 function startPull(parts: ManagerParts, call: Call, reference: string, options: Dictionary): string {
@@ -148,7 +147,7 @@ function startImport(
         const id = await engine.images.importTar(rootfs, {
           repository: reference === '' ? null : reference,
           tag: null,
-          message: given.Message ?? 'Imported from -',
+          message: given.Message ?? '',
           changes: given.Changes ?? [],
           platform,
           signal,

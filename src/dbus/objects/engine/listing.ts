@@ -1,12 +1,12 @@
 /** Finding and listing what there is. */
 import { EngineError, InvalidArgumentError, NotFoundError } from '../../../base/errors.ts';
 import type { ContainerView, ImageView } from '../../../engine/index.ts';
-import { detailsOfContainer } from '../../container-details.ts';
-import type { Dictionary } from '../../dictionary.ts';
-import { variant, type Call, type Variant } from '../../exported.ts';
-import { filterWordsOf } from '../../filter-words.ts';
+import { detailsOfContainer } from '../../words/container-details.ts';
+import type { Dictionary } from '../../bus/dictionary.ts';
+import { variant, type Call, type Variant } from '../../bus/exported.ts';
+import { filterWordsOf } from '../../words/filter-words.ts';
 import { imagePath, namedPath, pathOf } from '../../names.ts';
-import { usecOf, usecOfText } from '../../times.ts';
+import { usecOf, usecOfText } from '../../bus/times.ts';
 import { publishedPortsOf } from '../container/properties.ts';
 import type { ManagerParts, Methods } from './parts.ts';
 

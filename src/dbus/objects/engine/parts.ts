@@ -1,11 +1,11 @@
 import type { Clock } from '../../../base/clock.ts';
 import type { Logger } from '../../../base/logger.ts';
 import type { Engine } from '../../../engine/index.ts';
-import type { Descriptors } from '../../descriptors.ts';
-import type { MethodHandler, ObjectTree } from '../../exported.ts';
-import type { JobRegistry } from '../../job-registry.ts';
-import type { OpenStreams } from '../../open-streams.ts';
-import type { RestWords } from '../../rest-words.ts';
+import type { Descriptors } from '../../bus/descriptors.ts';
+import type { MethodHandler, ObjectTree } from '../../bus/exported.ts';
+import type { JobRegistry } from '../../jobs/job-registry.ts';
+import type { OpenStreams } from '../../bus/open-streams.ts';
+import type { RestWords } from '../../words/rest-words.ts';
 import type { ServiceFacts } from '../../service-port.ts';
 
 /** What the manager works with. */

@@ -1,8 +1,8 @@
 /** Taking away what nobody uses, and seeing before what that would be. */
 import type { PruneVictim } from '../../../engine/index.ts';
-import type { Dictionary } from '../../dictionary.ts';
-import { variant, type Call, type Variant } from '../../exported.ts';
-import { pruneRequestOf } from '../../prune-words.ts';
+import type { Dictionary } from '../../bus/dictionary.ts';
+import { variant, type Call, type Variant } from '../../bus/exported.ts';
+import { pruneRequestOf } from '../../words/prune-words.ts';
 import type { ManagerParts, Methods } from './parts.ts';
 
 export function pruneMethods({ engine, jobs }: ManagerParts): Methods {
@@ -21,15 +21,12 @@ export function pruneMethods({ engine, jobs }: ManagerParts): Methods {
           let done = 0;
           const report = (): void => job.report({ phase: 'removing', done, total: Math.max(done, victims.length) });
           report();
-          const result = await engine.prune.run(request, job.signal, (victim) => {
-            done += 1;
-            job.item({
-              item: `${victim.type} ${victim.id}`,
-              phase: 'removed',
-              done: victim.bytes,
-              total: victim.bytes,
-            });
-            report();
+          const result = await engine.prune.run(request, job.signal, {
+            onRemoved: ({ type, id, bytes }) => {
+              done += 1;
+              job.item({ item: `${type} ${id}`, phase: 'removed', done: bytes, total: bytes });
+              report();
+            },
           });
           return detailsOf(result);
         },

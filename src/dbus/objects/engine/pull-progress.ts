@@ -1,5 +1,6 @@
 import type { Progress } from '../../../engine/index.ts';
-import type { JobProgress } from '../../jobs.ts';
+import type { JobProgress } from '../../jobs/jobs.ts';
+import { LOG_INFO, phaseOf, sumOfLayers, type LayerBytes } from '../../jobs/layers-progress.ts';
 
 /** The engine's (Docker's) words for where a layer stands, in the interface's. */
 const PHASES: readonly (readonly [RegExp, string])[] = [
@@ -18,10 +19,8 @@ const PHASES: readonly (readonly [RegExp, string])[] = [
 const ARRIVED: ReadonlySet<string> = new Set(['verifying', 'downloaded', 'extracting', 'done']);
 const DIGEST = /^Digest: (\S+)$/;
 
-interface Layer {
+interface Layer extends LayerBytes {
   readonly phase: string;
-  readonly done: number;
-  readonly total: number;
 }
 
 /** Makes one job's progress out of the layers' of a pull or a load. */
@@ -42,7 +41,7 @@ export class PullProgress {
   /** The engine's progress sink. */
   take({ id, status = '', current, total, stream }: Progress): void {
     this.#digest = DIGEST.exec(status)?.[1] ?? this.#digest;
-    const phase = PHASES.find(([text]) => text.test(status))?.[1];
+    const phase = phaseOf(PHASES, status);
     if (id === undefined || phase === undefined) {
       for (const line of (stream ?? status).split('\n')) if (line !== '') this.#job.log(LOG_INFO, line);
       return;
@@ -61,11 +60,7 @@ export class PullProgress {
     const isArriving = layers.some(({ phase }) => !ARRIVED.has(phase));
     this.#job.report({
       phase: isArriving ? (layers.some(({ phase }) => phase === 'loading') ? 'loading' : 'downloading') : 'extracting',
-      done: layers.reduce((sum, { done }) => sum + done, 0),
-      total: layers.reduce((sum, { total }) => sum + total, 0),
+      ...sumOfLayers(layers),
     });
   }
 }
-
-/** syslog's `info`. */
-const LOG_INFO = 6;

@@ -1,9 +1,9 @@
 /** What the engine says of itself and of the disk. */
 import { InvalidArgumentError } from '../../../base/errors.ts';
 import { EVERY_IMAGE, layerBytesOf, PRUNE_NOTHING, type Engine, type PruneType } from '../../../engine/index.ts';
-import { decodeDictionary, type Dictionary } from '../../dictionary.ts';
-import { variant, type Call, type Variant } from '../../exported.ts';
-import { dictionaryOfJson } from '../../json-variant.ts';
+import { decodeDictionary, type Dictionary } from '../../bus/dictionary.ts';
+import { variant, type Call, type Variant } from '../../bus/exported.ts';
+import { dictionaryOfJson } from '../../bus/json-variant.ts';
 import type { ManagerParts, Methods } from './parts.ts';
 
 export function usageMethods({ engine, words }: ManagerParts): Methods {
@@ -34,13 +34,14 @@ const MEASURES: Readonly<Record<string, Measure>> = {
   container: measureContainers,
   image: measureImages,
   volume: measureVolumes,
-  'build-cache': async () => ({ count: 0, active: 0, bytes: 0 }),
+  'build-cache': measureBuildCache,
 };
 
 /** `Reclaimable` is what a prune of all that is unused would bring now. */
 async function usageOf(engine: Engine, type: PruneType, measure: Measure): Promise<Readonly<Record<string, Variant>>> {
   const { count, active, bytes } = await measure(engine);
-  const unused = { ...PRUNE_NOTHING, types: [type], danglingOnly: false, namedVolumes: true };
+  const buildCache = { all: true, keepBytes: null, maxUsedBytes: null, minFreeBytes: null, filters: {} };
+  const unused = { ...PRUNE_NOTHING, types: [type], danglingOnly: false, namedVolumes: true, buildCache };
   const { reclaimableBytes } = await engine.prune.preview(unused);
   return {
     Count: variant('u', count),
@@ -73,4 +74,14 @@ async function measureVolumes({ volumes }: Engine): Promise<Measured> {
   let bytes = 0;
   for (const { name } of all) bytes += await volumes.usage(name).catch(() => 0);
   return { count: all.length, active: all.filter(({ name }) => volumes.usersOf(name).length > 0).length, bytes };
+}
+
+async function measureBuildCache({ build }: Engine): Promise<Measured> {
+  const all = await build.cache();
+  return {
+    count: all.length,
+    active: all.filter(({ inUse }) => inUse).length,
+    // As docker: what images hold too counts there.
+    bytes: all.reduce((sum, { shared, sizeBytes }) => sum + (shared ? 0 : sizeBytes), 0),
+  };
 }

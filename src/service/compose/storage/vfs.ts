@@ -1,0 +1,17 @@
+import { mkdir } from 'node:fs/promises';
+import { VfsDriver } from '../../../engine/storage/vfs/driver.ts';
+import type { DriverPlace, OpenableDriver } from './opener.ts';
+import { openDirectoryQuotas } from './quotas.ts';
+
+export async function openVfs({ workers, root, storageOptions }: DriverPlace): Promise<OpenableDriver> {
+  const deleteTree = async (path: string): Promise<void> => workers.deleteTree(path);
+  const copyTree = async (from: string, to: string): Promise<void> => workers.copyTree(from, to);
+  return await Promise.resolve({
+    obstacle: null,
+    open: async () => {
+      await mkdir(root, { recursive: true, mode: 0o710 });
+      const quotas = await openDirectoryQuotas(root);
+      return VfsDriver.open({ root, copyTree, deleteTree, quotas, storageOptions });
+    },
+  });
+}
