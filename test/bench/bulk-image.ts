@@ -1,18 +1,29 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { syntheticImage, type SyntheticImage } from '../support/synthetic-image.ts';
+import { syntheticImage, type LayerFormat, type SyntheticImage } from '../support/synthetic-image.ts';
 
-const LAYERS = 5;
-const LAYER_BYTES = 60 << 20;
+const MIB = 1 << 20;
 /** Real files compress like real images. */
-const SOURCE = '/usr/lib';
+const SOURCE = '/usr';
+const LARGEST_FILE_BYTES = 60 * MIB;
 
-/** Five layers of real files of this machine, 300 MB in all. */
-export function bulkImage(): Promise<SyntheticImage> {
+/** How an image is to be. */
+export interface BulkImageOptions {
+  readonly layers?: number;
+  readonly totalMib?: number;
+  readonly format?: LayerFormat;
+}
+
+/** Layers of real files of this machine: five of 342 MiB in all, unless asked for others. */
+export function bulkImage({
+  layers = 5,
+  totalMib = 342,
+  format = 'gzip',
+}: BulkImageOptions = {}): Promise<SyntheticImage> {
   const files = filesBelow(SOURCE);
-  const layers = Array.from({ length: LAYERS }, (_, index) => {
+  const contents = Array.from({ length: layers }, (_, index) => {
     const layer: Record<string, Buffer> = {};
-    for (let bytes = 0; bytes < LAYER_BYTES;) {
+    for (let bytes = 0; bytes < (totalMib * MIB) / layers;) {
       const next = files.next();
       if (next.done === true) break;
       const content = readFileSync(next.value);
@@ -21,13 +32,13 @@ export function bulkImage(): Promise<SyntheticImage> {
     }
     return layer;
   });
-  return syntheticImage(layers);
+  return syntheticImage(contents, { format, oci: format === 'zstd' });
 }
 
 function* filesBelow(directory: string): Generator<string, void, void> {
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     const path = join(directory, entry.name);
     if (entry.isDirectory()) yield* filesBelow(path);
-    else if (entry.isFile() && statSync(path).size < LAYER_BYTES) yield path;
+    else if (entry.isFile() && statSync(path).size < LARGEST_FILE_BYTES) yield path;
   }
 }

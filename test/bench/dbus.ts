@@ -8,7 +8,7 @@
  */
 import { SystemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
-import type { ExportedObject } from '../../src/dbus/exported.ts';
+import type { ExportedObject } from '../../src/dbus/bus/exported.ts';
 
 const CONTAINERS = 1_000;
 const clock = new SystemClock();
@@ -19,7 +19,7 @@ const [{ startBareFront }, { PrivateBus }, { Tree }, { interfaceInfo }, { interf
   await Promise.all([
     import('../support/bus-front.ts'),
     import('../support/private-bus.ts'),
-    import('../../src/dbus/tree.ts'),
+    import('../../src/dbus/bus/tree.ts'),
     import('../../src/dbus/introspection.ts'),
     import('../../src/dbus/names.ts'),
   ]);

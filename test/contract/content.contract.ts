@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { access, writeFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConflictError, DataLossError, NotFoundError } from '../../src/base/errors.ts';
@@ -48,6 +49,25 @@ export function describeContentStore(name: string, make: () => Promise<ContentSt
       expect(await store.stat(digest)).toEqual({ digest, sizeBytes: bytes.length });
       expect(await Array.fromAsync(store.walk())).toEqual([{ digest, sizeBytes: bytes.length }]);
       expect(await buffer(await store.open(digest))).toEqual(bytes);
+    });
+
+    it('makes a blob of a draft that somebody else has written', async () => {
+      {
+        await using draft = await store.draft();
+        await writeFile(draft.path, bytes);
+        expect(await store.stat(digest)).toBeNull();
+        await draft.publish({ digest, sizeBytes: bytes.length });
+      }
+      expect(await buffer(await store.open(digest))).toEqual(bytes);
+    });
+
+    it('drops a draft that is disposed of, or shorter than was said', async () => {
+      const draft = await store.draft();
+      await writeFile(draft.path, bytes.subarray(1));
+      await expect(draft.publish({ digest, sizeBytes: bytes.length })).rejects.toThrow(DataLossError);
+      await draft[Symbol.asyncDispose]();
+      await expect(access(draft.path)).rejects.toThrow('ENOENT');
+      expect(await Array.fromAsync(store.walk())).toEqual([]);
     });
 
     it('streams from an offset', async () => {
@@ -131,6 +151,29 @@ export function describeContentStore(name: string, make: () => Promise<ContentSt
       expect(await store.put(Buffer.from('{}'))).toEqual(info);
       expect((await store.read(info.digest)).toString()).toBe('{}');
       await expect(store.read(digest)).rejects.toThrow(NotFoundError);
+    });
+
+    it('publishes without waiting for the disk, and makes up for it', async () => {
+      const bytes = Buffer.from('a layer');
+      const written = { digest: digestOf(bytes), sizeBytes: bytes.length };
+      for (let count = 0; count < 2; count += 1) {
+        await using draft = await store.draft();
+        await writeFile(draft.path, bytes);
+        await draft.publish(written, { isLasting: false });
+      }
+      await store.sync([written.digest, written.digest]);
+      await store.sync([]);
+      expect(await store.read(written.digest)).toEqual(bytes);
+      expect(await store.unfinished()).toEqual([]);
+      await expect(store.sync([digestOf('nothing')])).rejects.toThrow(NotFoundError);
+    });
+
+    it('puts many small blobs at once, also without waiting for the disk', async () => {
+      const all = ['{"a":1}', '{"b":2}', '{"a":1}'].map((text) => Buffer.from(text));
+      await store.putAll(all, { isLasting: false });
+      await store.putAll(all, { isLasting: true });
+      for (const bytes of all) expect(await store.read(digestOf(bytes))).toEqual(bytes);
+      expect(await store.unfinished()).toEqual([]);
     });
 
     it('names the file of a blob', async () => {

@@ -1,5 +1,5 @@
 /** Unix datagrams and inherited descriptors on the real kernel. */
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -39,6 +39,19 @@ describe('datagrams', () => {
     expect(() => socket.send(address, payload)).toThrow(expect.objectContaining({ code: 'EMSGSIZE' }));
     socket.sendAsFile(address, payload);
     expect(peer.receive()?.equals(payload)).toBe(true);
+  });
+
+  it('take a descriptor along, which stays open here', () => {
+    const address = join(directory, 'with');
+    using peer = new DatagramPeer(address);
+    using socket = sockets.openDatagrams();
+    writeFileSync(join(directory, 'file'), 'content');
+    const file = openSync(join(directory, 'file'), 'r');
+    socket.sendWith(address, Buffer.from('FDSTORE=1'), file as Fd);
+    // The peer shows a message with a descriptor as what that one reads.
+    expect(peer.receive()?.toString()).toBe('content');
+    closeSync(file);
+    expect(() => socket.sendWith(address, Buffer.from('x'), -1 as Fd)).toThrow(/sendmsg/);
   });
 
   it('tell at once when nobody is there or the queue is full', () => {

@@ -18,6 +18,7 @@ import { text } from 'node:stream/consumers';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { createDescriptorCalls, makeSocketPair } from '../../src/engine/kernel/linux/descriptors.ts';
 import { LinuxDescriptorStream } from '../../src/engine/kernel/linux/descriptor-stream.ts';
+import { PATIENCE } from '../support/patience.ts';
 
 const calls = createDescriptorCalls();
 const directory = mkdtempSync(join(tmpdir(), 'descriptors-'));
@@ -69,9 +70,9 @@ describe('streams that carry descriptors', () => {
       if (own.length > 0) carried.push(index, index + 100_000);
       near.send(message, own);
       // More than the kernel lets be in flight at once would be its limit, not ours.
-      if (index % 200 === 199) await vi.waitFor(() => expect(near.queuedBytes).toBe(0));
+      if (index % 200 === 199) await vi.waitFor(() => expect(near.queuedBytes).toBe(0), PATIENCE);
     }
-    await vi.waitFor(() => expect(Buffer.concat(got).length).toBe(expected.join('').length / 2));
+    await vi.waitFor(() => expect(Buffer.concat(got).length).toBe(expected.join('').length / 2), PATIENCE);
     expect(Buffer.concat(got).toString('hex') === expected.join('')).toBe(true);
     const numbers = fds.map((fd) => {
       const bytes = Buffer.alloc(8);
@@ -91,8 +92,8 @@ describe('streams that carry descriptors', () => {
     near.send(big);
     near.send(Buffer.from('end'));
     expect(near.queuedBytes).toBe(big.length + 3);
-    await vi.waitFor(() => expect(near.queuedBytes).toBe(0));
-    await vi.waitFor(() => expect(Buffer.concat(got).length).toBe(big.length + 3));
+    await vi.waitFor(() => expect(near.queuedBytes).toBe(0), PATIENCE);
+    await vi.waitFor(() => expect(Buffer.concat(got).length).toBe(big.length + 3), PATIENCE);
     expect(Buffer.concat(got).equals(Buffer.concat([big, Buffer.from('end')]))).toBe(true);
     near[Symbol.dispose]();
     far[Symbol.dispose]();
@@ -103,7 +104,7 @@ describe('streams that carry descriptors', () => {
     const near = new LinuxDescriptorStream(ours);
     near.open({ data: () => undefined, end: () => undefined });
     near.send(Buffer.alloc(4 * 1024 * 1024));
-    await vi.waitFor(() => expect(near.queuedBytes).toBeLessThan(4 * 1024 * 1024));
+    await vi.waitFor(() => expect(near.queuedBytes).toBeLessThan(4 * 1024 * 1024), PATIENCE);
     expect(near.queuedBytes).toBeGreaterThan(0);
     near[Symbol.dispose]();
     closeSync(theirs);
@@ -164,7 +165,7 @@ describe('descriptors to hand out and to take over', () => {
     const { fd, output } = calls.openPipe();
     output.end('through the pipe');
     expect(await text(calls.read(fd))).toBe('through the pipe');
-    await vi.waitFor(() => expect(openFds()).toBe(before));
+    await vi.waitFor(() => expect(openFds()).toBe(before), PATIENCE);
   });
 
   it('makes a socket pair whose halves close one by one', async () => {
@@ -174,7 +175,7 @@ describe('descriptors to hand out and to take over', () => {
     theirs.end('question');
     expect(await text(stream)).toBe('question');
     stream.destroy();
-    await vi.waitFor(() => expect(openFds()).toBe(before));
+    await vi.waitFor(() => expect(openFds()).toBe(before), PATIENCE);
   });
 
   it('reads and writes regular files from where they stand, and closes them', async () => {
@@ -191,7 +192,7 @@ describe('descriptors to hand out and to take over', () => {
     const sink = calls.write(openSync('/dev/null', 'w'));
     sink.end('x');
     await once(sink, 'close');
-    await vi.waitFor(() => expect(openFds()).toBe(before));
+    await vi.waitFor(() => expect(openFds()).toBe(before), PATIENCE);
   });
 
   it('refuses what is no stream, and closes it', () => {

@@ -96,6 +96,18 @@ describe('times and extents', () => {
     files.syncFilesystem(root);
   });
 
+  it('has the disk begin with a part of a file, and minds no file that cannot', () => {
+    const fd = openSync(at('begun'), 'w+');
+    writeSync(fd, Buffer.alloc(64 * 1024, 1));
+    expect(() => files.startWriteOut(fd, 4096, 8192)).not.toThrow();
+    expect(() => files.startWriteOut(fd, 0, 0)).not.toThrow();
+    closeSync(fd);
+    expect(readFileSync(at('begun')).equals(Buffer.alloc(64 * 1024, 1))).toBe(true);
+    const directory = openSync(root, 'r');
+    expect(() => files.startWriteOut(directory, 0, 0)).not.toThrow();
+    closeSync(directory);
+  });
+
   it('takes device numbers apart as it puts them together', () => {
     const major = fc.integer({ min: 0, max: 2 ** 32 - 1 });
     fc.assert(

@@ -10,6 +10,7 @@ import {
   readlinkSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
@@ -89,6 +90,14 @@ describe.skipIf(!isRoot)(title('mounts'), () => {
     kernel.mounts.mount({ type: 'tmpfs', source: 'tmpfs', options: [] }, target);
     expect(kernel.mounts.listBelow(directory)).toEqual([target]);
   });
+
+  it('finds mount points through a link on the way, as they were asked for', () => {
+    const target = make('behind');
+    kernel.mounts.mount({ type: 'tmpfs', source: 'tmpfs', options: [] }, target);
+    symlinkSync(directory, `${directory}-link`);
+    expect(kernel.mounts.listBelow(`${directory}-link/behind`)).toEqual([`${directory}-link/behind`]);
+    expect(kernel.mounts.listBelow(`${directory}-link/nothing`)).toEqual([]);
+  });
 });
 
 describe('processes', () => {
@@ -163,6 +172,7 @@ describe('sockets', () => {
     const socket = await kernel.sockets.connectSeqpacket(path);
     const packets: string[] = [];
     socket.on('data', (packet: Buffer) => packets.push(packet.toString()));
+    socket.resume();
     using connection = peer.accept();
     connection.send('one');
     connection.send('two');
@@ -251,6 +261,19 @@ describe.skipIf(!isRoot)(title('namespaces and nftables'), () => {
 });
 
 const crun = spawnSync('crun', ['--version']).status === 0 && isRoot;
+
+describe.skipIf(!isRoot)(title('watched links'), () => {
+  it('say that something was missed when more happened than the kernel could keep for us', async () => {
+    using route = kernel.openRoute(null);
+    const { index } = route.createBridge(`kernl${String(process.pid)}`);
+    const seen: boolean[] = [];
+    using _watch = kernel.watchLinks((notice) => void seen.push(notice === null));
+    // Nothing is read in between: the socket's buffer runs over.
+    for (let change = 0; change < 1000; change++) route.changeLink(index, { mtu: 1400 + (change % 2) });
+    await expect.poll(() => seen).toContain(true);
+    await route.retireLink(index);
+  });
+});
 
 describe.skipIf(!crun)(crun ? 'seccomp' : 'seccomp (skipped: needs root and crun)', () => {
   const profile: LinuxSeccomp = {

@@ -59,6 +59,7 @@ export function kernelContract(name: string, open: () => KernelGround, skip: str
     describe('mounts', () => mountContract(open));
     describe('processes', () => processContract(open));
     describe('namespaces', () => namespaceContract(open));
+    describe('user namespaces', () => userNamespaceContract(open));
     describe('links', () => linkContract(open));
     describe('addresses and routes', () => routeContract(open));
   });
@@ -80,6 +81,11 @@ function mountContract(open: () => KernelGround): void {
     mounts.unmount(outer, { lazy: true });
     expect(mounts.listBelow(outer)).toEqual([]);
     expect(mounts.listBelow(other)).toEqual([]);
+  });
+
+  it('writes a file system out', async () => {
+    using ground = open();
+    await expect(ground.kernel.mounts.syncFilesystem('/proc')).resolves.toBeUndefined();
   });
 
   it('refuses to unmount what is not mounted', () => {
@@ -186,6 +192,53 @@ function namespaceContract(open: () => KernelGround): void {
   });
 }
 
+function userNamespaceContract(open: () => KernelGround): void {
+  const runs = [{ containerID: 0, hostID: 200_000, size: 1000 }];
+  const mapping = { uids: runs, gids: runs };
+
+  it('keeps one in a file, with a network namespace of its own, until it is removed', () => {
+    using ground = open();
+    const { kernel } = ground;
+    const directory = ground.directory();
+    const [path, netnsPath] = [`${directory}/user`, `${directory}/net`];
+    kernel.userNamespaces.create(mapping, path, netnsPath);
+    const netns = kernel.namespaces.openNetns(netnsPath);
+    using route = kernel.openRoute(netns);
+    expect(route.linkByName('lo')).not.toBeNull();
+    closeSync(netns);
+    expect(thrownBy(() => kernel.userNamespaces.create(mapping, path, null))).toMatchObject({ code: 'EEXIST', path });
+    for (let time = 0; time < 2; time += 1) {
+      kernel.userNamespaces.remove(path);
+      kernel.namespaces.removeNetns(netnsPath);
+    }
+  });
+
+  it('leaves no user namespace where the place of the network namespace is taken', () => {
+    using ground = open();
+    const { kernel } = ground;
+    const directory = ground.directory();
+    const [path, netnsPath] = [`${directory}/user`, `${directory}/net`];
+    kernel.namespaces.createNetns(netnsPath);
+    const create = (): void => kernel.userNamespaces.create(mapping, path, netnsPath);
+    expect(thrownBy(create)).toMatchObject({ code: 'EEXIST', path: netnsPath });
+    kernel.namespaces.removeNetns(netnsPath);
+    create();
+    kernel.userNamespaces.remove(path);
+    kernel.namespaces.removeNetns(netnsPath);
+  });
+
+  it('refuses to map a file system that knows no mapping', () => {
+    using ground = open();
+    const { kernel } = ground;
+    const userns = kernel.userNamespaces.open(mapping);
+    const target = ground.directory();
+    const proc = { type: 'proc', source: 'proc', options: [] };
+    expect(thrownBy(() => kernel.mounts.mountMapped(proc, target, userns))).toMatchObject({ code: 'EINVAL' });
+    closeSync(userns);
+    expect(kernel.mounts.listBelow(target)).toEqual([]);
+  });
+}
+
 function linkContract(open: () => KernelGround): void {
   it('puts a veth pair into a bridge and a namespace', () => {
     using ground = open();
@@ -197,11 +250,96 @@ function linkContract(open: () => KernelGround): void {
     two.outside.changeLink(veth.index, { hairpin: true });
     two.inside.changeLink(eth0.index, { name: 'net1', mtu: 1300, macAddress: '02:42:0a:f9:00:03' });
     expect(two.inside.linkByName('net1')).toMatchObject({ mtu: 1300, macAddress: '02:42:0a:f9:00:03' });
+    expect(two.outside.portsOf(bridge.index)).toMatchObject([{ name: 'kernve0', masterIndex: bridge.index }]);
     two.outside.changeLink(veth.index, { masterIndex: null, up: false });
     expect(two.outside.linkByName('kernve0')).toMatchObject({ masterIndex: null, up: false });
+    expect(two.outside.linkIndex('kernve0')).toBe(veth.index);
+    expect(two.outside.portsOf(bridge.index)).toEqual([]);
+    expect(two.inside.linkIndex('kernve0')).toBeNull();
+    expect(two.inside.linkIndex('a-name-too-long-for-links')).toBeNull();
     two.outside.deleteLink(veth.index);
     expect(two.outside.linkByName('kernve0')).toBeNull();
     expect(two.inside.linkByName('net1')).toBeNull();
+  });
+
+  it('takes a link away without waiting for it, the socket being closed meanwhile', async () => {
+    using ground = open();
+    using two = new TwoNetns({ kernel: ground.kernel, directory: ground.directory() });
+    const { eth0 } = two.bridgeAndVeth();
+    const going = two.inside.retireLink(eth0.index);
+    const refused = two.inside.retireLink(4242);
+    two.inside[Symbol.dispose]();
+    await going;
+    expect(two.outside.linkByName('kernve0')).toBeNull();
+    await expect(refused).rejects.toMatchObject({ code: 'ENODEV' });
+  });
+
+  it('does several things in one breath, and tells the first that failed', () => {
+    using ground = open();
+    using two = new TwoNetns({ kernel: ground.kernel, directory: ground.directory() });
+    const { eth0 } = two.bridgeAndVeth();
+    two.inside.batch((requests) => {
+      requests.changeLink(eth0.index, { up: true });
+      requests.addAddress(eth0.index, '10.249.0.2/24');
+      requests.addAddress(eth0.index, 'fd00:249::2/64');
+      requests.addRoute({ destination: '0.0.0.0/0', gateway: '10.249.0.1', linkIndex: eth0.index });
+    });
+    expect(two.inside.linkByName('eth0')).toMatchObject({ up: true });
+    expect(two.inside.routes('ipv4')).toContainEqual({
+      destination: '0.0.0.0/0',
+      gateway: '10.249.0.1',
+      linkIndex: eth0.index,
+    });
+    const twice = (): void =>
+      two.inside.batch((requests) => {
+        requests.addAddress(eth0.index, '10.249.0.3/24');
+        requests.addAddress(eth0.index, '10.249.0.2/24');
+      });
+    expect(thrownBy(twice)).toMatchObject({ code: 'EEXIST', path: '10.249.0.2/24' });
+    two.inside.batch(() => undefined);
+  });
+
+  it('makes macvlan links on a parent, born inside', ({ skip }) => {
+    using ground = open();
+    using two = new TwoNetns({ kernel: ground.kernel, directory: ground.directory() });
+    const { veth } = two.bridgeAndVeth();
+    // A bridge's port cannot be a parent.
+    two.outside.changeLink(veth.index, { masterIndex: null });
+    try {
+      two.outside.createLink({
+        kind: 'macvlan',
+        name: 'mac0',
+        parentIndex: veth.index,
+        mode: 'bridge',
+        netns: two.fds[1],
+        mtu: 1300,
+        macAddress: '02:42:0a:f9:00:09',
+      });
+    } catch (error) {
+      if (error instanceof KernelError && error.code === 'ENOTSUP') skip('this kernel has no macvlan links');
+      throw error;
+    }
+    expect(two.inside.linkByName('mac0')).toMatchObject({
+      type: 'macvlan',
+      mtu: 1300,
+      macAddress: '02:42:0a:f9:00:09',
+      parentIndex: veth.index,
+    });
+    expect(two.outside.linkByName('mac0')).toBeNull();
+  });
+
+  it('tells of links that come and go', async () => {
+    using ground = open();
+    const seen: string[] = [];
+    const name = `kernw${String(process.pid)}`;
+    using _watch = ground.kernel.watchLinks((notice) => {
+      if (notice?.link.name === name) seen.push(notice.gone ? 'gone' : 'there');
+    });
+    using route = ground.kernel.openRoute(null);
+    const { index } = route.createBridge(name);
+    await expect.poll(() => seen.at(-1)).toBe('there');
+    await route.retireLink(index);
+    await expect.poll(() => seen.at(-1)).toBe('gone');
   });
 
   it('refuses names that are taken or too long, and links that are not there', () => {
@@ -238,6 +376,33 @@ function routeContract(open: () => KernelGround): void {
       destination: '::/0',
       gateway: 'fd00:249::1',
       linkIndex: eth0.index,
+    });
+  });
+
+  it('takes addresses and routes away, and puts one route in another’s place', () => {
+    using ground = open();
+    using two = new TwoNetns({ kernel: ground.kernel, directory: ground.directory() });
+    const { eth0 } = two.bridgeAndVeth();
+    for (const cidr of ['10.249.0.2/24', 'fd00:249::2/64']) two.inside.addAddress(eth0.index, cidr);
+    two.inside.changeLink(eth0.index, { up: true });
+    for (const [destination, first, second] of [
+      ['0.0.0.0/0', '10.249.0.1', '10.249.0.9'],
+      ['::/0', 'fd00:249::1', 'fd00:249::9'],
+    ] as const) {
+      const family = destination === '::/0' ? 'ipv6' : 'ipv4';
+      const route = { destination, gateway: first, linkIndex: eth0.index };
+      two.inside.addRoute(route);
+      expect(thrownBy(() => two.inside.addRoute(route))).toMatchObject({ code: 'EEXIST' });
+      two.inside.replaceRoute({ ...route, gateway: second });
+      const gateways = two.inside.routes(family).filter((known) => known.destination === destination);
+      expect(gateways).toEqual([{ ...route, gateway: second }]);
+      two.inside.removeRoute({ ...route, gateway: second });
+      expect(thrownBy(() => two.inside.removeRoute(route))).toMatchObject({ code: 'ESRCH' });
+    }
+    two.inside.removeAddress(eth0.index, 'fd00:249::2/64');
+    expect(two.inside.addresses(eth0.index).map(({ cidr }) => cidr)).not.toContain('fd00:249::2/64');
+    expect(thrownBy(() => two.inside.removeAddress(eth0.index, 'fd00:249::2/64'))).toMatchObject({
+      code: 'EADDRNOTAVAIL',
     });
   });
 

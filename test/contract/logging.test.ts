@@ -65,7 +65,7 @@ describe.skipIf(obstacle !== null)(`json-file with conmon${obstacle === null ? '
     for (let burst = 0; burst < 10; burst += 1) {
       session.stdin.write('go\n');
       await expect.poll(() => sizeOf(log.path), { interval: 1 }).toBeGreaterThan(BOUND_BYTES);
-      await driver.rotate(log, { 'max-size': String(BOUND_BYTES), 'max-file': '100' }, () => task.reopenLog());
+      await driver.rotate(log, { 'max-size': String(BOUND_BYTES), 'max-file': '1000' }, () => task.reopenLog());
     }
     session.stdin.end();
     await task.exit;

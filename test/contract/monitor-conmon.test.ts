@@ -1,13 +1,17 @@
-import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SystemClock } from '../../src/base/clock.ts';
 import { newId } from '../../src/base/ids.ts';
 import { createLinuxKernel } from '../../src/engine/kernel/linux/index.ts';
 import { ConmonMonitor } from '../../src/engine/runtime/conmon/monitor.ts';
+import { isMonitorOf } from '../../src/engine/runtime/conmon/run-directory.ts';
 import { exitCodeOf } from '../../src/engine/runtime/errors.ts';
 import type { AttachSession, ExecRequest, Task } from '../../src/engine/runtime/monitor.ts';
 import { OciProgram } from '../../src/engine/runtime/oci-program.ts';
+import { cgroupRoots } from '../support/belongings.ts';
 import { Bundles, obstacleToContainers, pathOf, processSpec } from '../support/bundle.ts';
 
 const obstacle = obstacleToContainers();
@@ -53,8 +57,7 @@ describe.skipIf(obstacle !== null)(`conmon${obstacle === null ? '' : ` (skipped:
       bundles[Symbol.dispose]();
     });
 
-    function newMonitor(): ConmonMonitor {
-      const conmonPath = pathOf('conmon') ?? '';
+    function newMonitor(conmonPath = pathOf('conmon') ?? ''): ConmonMonitor {
       const root = `${bundles.root}/m`;
       return new ConmonMonitor({ kernel, clock: new SystemClock(), conmonPath, root, cgroups: bundles.cgroups });
     }
@@ -301,6 +304,44 @@ describe.skipIf(obstacle !== null)(`conmon${obstacle === null ? '' : ` (skipped:
       await expect(exec.task.exit).resolves.toMatchObject({ exitCode: 4 });
       await done;
       await exec.task.delete();
+    });
+
+    it('takes a process away that runs, with its monitor, which leaves no note of the end', async () => {
+      const task = await create(['sleep', '60']);
+      await task.start();
+      const monitors = (): readonly string[] =>
+        readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && isMonitorOf(Number(pid), task.containerId));
+      expect(monitors()).toHaveLength(1);
+      tasks.length = 0;
+      using process = kernel.processes.open(task.pid);
+      await task.delete();
+      expect(monitors()).toEqual([]);
+      await process?.exited;
+    });
+
+    it('ends what a killed daemon had only just begun', async () => {
+      const gate = `${bundles.root}/gate`;
+      const slow = `${bundles.root}/slow-conmon`;
+      rmSync(gate, { force: true });
+      execFileSync('mkfifo', [gate]);
+      writeFileSync(slow, `#!/bin/sh\nread word < ${gate}\nexec ${pathOf('conmon') ?? ''} "$@"\n`, { mode: 0o755 });
+      const { id, path } = bundles.make(['sleep', '60']);
+      const request = { containerId: id, runtime, bundlePath: path, logPath: null };
+      using killed = newMonitor(slow);
+      const start = killed.create({ ...request, terminal: false, stdin: false, keepStdinOpen: false });
+      const ended = start.then(
+        () => 'made',
+        () => 'ended',
+      );
+      // The writing end opens when the script reads.
+      const opened = open(gate, 'w');
+      using next = newMonitor();
+      const holder = await opened;
+      await expect(next.adopt(id, runtime)).resolves.toBeNull();
+      await holder.close();
+      expect(await ended).toBe('ended');
+      expect(cgroupRoots(bundles.cgroupParent).filter((root) => readdirSync(root).includes(id))).toEqual([]);
+      expect(existsSync(`${bundles.root}/rt/${id}`)).toBe(false);
     });
 
     it('gives up when asked to, leaving nothing', async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { newId, type ContainerId } from '../../src/base/ids.ts';
+import { newId, type ContainerId, type ExecId } from '../../src/base/ids.ts';
 import type { ProcessSpec } from '../../src/engine/oci/runtime-spec.ts';
-import type { AttachSession, Monitor, Task } from '../../src/engine/runtime/monitor.ts';
+import type { AdoptedExec, AttachSession, Monitor, Task } from '../../src/engine/runtime/monitor.ts';
 import type { OciRuntime } from '../../src/engine/runtime/runtime.ts';
 import type { Program } from '../support/fake-monitor.ts';
 
@@ -67,6 +67,25 @@ export function monitorContract(name: string, make: () => MonitorSubject): void 
       });
       tasks.push(task);
       return task;
+    }
+
+    async function exec(
+      first: Task,
+      program: Program,
+      { execId, note }: { readonly execId: ExecId; readonly note: string },
+    ): Promise<{ readonly task: Task }> {
+      const { containerId } = first;
+      const { runtime } = subject;
+      const process = subject.processOf(program);
+      const how = { terminal: false, stdin: false, attachFirst: false, note };
+      return subject.monitor.exec({ execId, containerId, runtime, bundlePath: '', process, ...how });
+    }
+
+    async function onlyExecOf(monitor: Monitor, { containerId }: Task): Promise<AdoptedExec> {
+      const [found, ...others] = (await monitor.adoptExecs()).filter((execOne) => execOne.containerId === containerId);
+      expect(others).toEqual([]);
+      if (found === undefined) throw new Error('the exec was not found');
+      return found;
     }
 
     const both: Program = {
@@ -245,6 +264,34 @@ export function monitorContract(name: string, make: () => MonitorSubject): void 
       const monitor = subject.restarted();
       const found = await monitor.adopt(task.containerId, subject.runtime);
       await expect(found?.exit).resolves.toMatchObject({ exitCode: 5, error: null });
+      monitor[Symbol.dispose]?.();
+    });
+
+    it('finds a running exec again with what was noted, and its later end', async () => {
+      const first = await create({ kind: 'wait' });
+      await first.start();
+      const execId = newId<ExecId>();
+      const { task } = await exec(first, { kind: 'wait' }, { execId, note: '{"by":"us"}' });
+      const monitor = subject.restarted();
+      const found = await onlyExecOf(monitor, first);
+      expect(found).toMatchObject({ execId, note: '{"by":"us"}' });
+      expect(found.task.pid).toBe(task.pid);
+      found.task.signal(SIGKILL);
+      await expect(found.task.exit).resolves.toMatchObject({ exitCode: 137, error: null });
+      await found.task.delete();
+      await expect(monitor.adoptExecs()).resolves.toEqual([]);
+      monitor[Symbol.dispose]?.();
+    });
+
+    it('delivers the end of an exec that nobody was there to see', async () => {
+      const first = await create({ kind: 'wait' });
+      await first.start();
+      const { task } = await exec(first, { kind: 'say', output: [], exitCode: 9 }, { execId: newId(), note: 'kept' });
+      await task.exit;
+      const monitor = subject.restarted();
+      const found = await onlyExecOf(monitor, first);
+      await expect(found.task.exit).resolves.toMatchObject({ exitCode: 9, error: null });
+      await found.task.delete();
       monitor[Symbol.dispose]?.();
     });
 

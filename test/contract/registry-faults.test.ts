@@ -98,6 +98,7 @@ describe('a registry in trouble', () => {
     };
     await registryThat(decide, async ({ host }) => {
       const resolving = client.resolve(parseReference(`${host}/x/y:1`), anonymous);
+      await expect.poll(() => refusals).toBe(1);
       await expect.poll(() => clock.pendingCount).toBe(1);
       await clock.advance(6999);
       expect(refusals).toBe(1);
@@ -167,7 +168,7 @@ describe('a registry in trouble', () => {
       async ({ host }) => {
         await expect(
           client.fetchBlob(parseReference(`${host}/x/y:1`), descriptor, 90_000, anonymous),
-        ).rejects.toMatchObject({ kind: 'unavailable' });
+        ).rejects.toMatchObject({ kind: 'data-loss' });
       },
     );
   });

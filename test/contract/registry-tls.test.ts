@@ -77,7 +77,7 @@ describe('a registry with its own certificate', () => {
       method: 'GET',
       url,
       headers: {},
-      verifyTls: true,
+      trust: { host, verifyTls: true },
       retries: 0,
       signal: undefined,
     });
@@ -110,7 +110,14 @@ describe('proxies', () => {
       random: () => 0,
     });
     const ask = async (url: string): Promise<string> => {
-      const exchange = { method: 'GET', url, headers: {}, verifyTls: true, retries: 0, signal: undefined } as const;
+      const exchange = {
+        method: 'GET',
+        url,
+        headers: {},
+        trust: { host: 'x', verifyTls: true },
+        retries: 0,
+        signal: undefined,
+      } as const;
       return (await readBody((await transport.send(exchange)).body, 100)).toString();
     };
     expect(await ask('http://registry.invalid/v2/')).toBe('by proxy');

@@ -1,14 +1,13 @@
 import { join } from 'node:path';
 import { describe, it } from 'vitest';
-import { makeTestStorage, type DriverName } from '../support/layers.ts';
+import { makeTestStorage, obstacleOf, type DriverName } from '../support/layers.ts';
 import { describeStorageDriver } from './storage.contract.ts';
 
-const isRoot = process.getuid?.() === 0;
-
-for (const name of ['overlay2', 'vfs'] satisfies DriverName[]) {
-  if (!isRoot) {
+for (const name of ['overlay2', 'btrfs', 'vfs'] satisfies DriverName[]) {
+  const obstacle = obstacleOf(name);
+  if (obstacle !== null) {
     describe(`storage driver: ${name}`, () => {
-      it('works', (context) => context.skip('mounting needs root'));
+      it('works', (context) => context.skip(obstacle));
     });
     continue;
   }

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/base/logger.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { HOST_EFFECTS, type FileEffects } from '../../src/config/sysconfig-editing.ts';
-import { variant } from '../../src/dbus/exported.ts';
+import { variant } from '../../src/dbus/bus/exported.ts';
 import { ConfigEditor } from '../../src/service/config-editor.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 

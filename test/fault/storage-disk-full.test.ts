@@ -1,6 +1,15 @@
 /** A disk that fills up while content and layers are written: the error says so, and nothing half made stays. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -8,6 +17,7 @@ import { UnavailableError } from '../../src/base/errors.ts';
 import { FileContentStore } from '../../src/engine/content/file-store.ts';
 import { digestOf } from '../../src/engine/oci/digest.ts';
 import { leftovers, makeTestStorage } from '../support/layers.ts';
+import { LoopDisk } from '../support/loop-disk.ts';
 import { tarOf } from '../support/tar-builder.ts';
 
 const DISK_BYTES = 16 * 1024 * 1024;
@@ -99,6 +109,24 @@ describe('a full disk', () => {
     expect((await storage.layers.unpack(request)).sizeBytes).toBe(5 * file.length);
   });
 
+  it('undoes a layer on overlay2 on xfs, and the layer fits later', async (context) => {
+    const obstacle = LoopDisk.obstacle('xfs');
+    if (obstacle !== null) context.skip(obstacle);
+    await using xfs = await LoopDisk.make('xfs', { sizeMib: 320 });
+    await using storage = await makeTestStorage('overlay2', xfs.path);
+    const archive = tarOf([{ name: 'file', data: Buffer.alloc(24 * 1024 * 1024, 'x') }]);
+    const blobPath = join(scratch, 'blob');
+    writeFileSync(blobPath, archive);
+    const { bavail, bsize } = statfsSync(xfs.path);
+    const ballast = join(xfs.path, 'ballast');
+    execFileSync('fallocate', ['-l', String(bavail * bsize - 12 * 1024 * 1024), ballast]);
+    const request = { blobPath, parent: null, diffId: digestOf(archive) };
+    await expect(storage.layers.unpack(request)).rejects.toThrow('write /file: no space left on device');
+    expect(await leftovers(storage)).toEqual({ snapshots: [], mounts: [] });
+    rmSync(ballast);
+    expect((await storage.layers.unpack(request)).sizeBytes).toBe(24 * 1024 * 1024);
+  });
+
   it('undoes the copy of a container on vfs', async () => {
     await using storage = await makeTestStorage('vfs', disk);
     const archive = tarOf([{ name: 'big', data: Buffer.alloc(8 * 1024 * 1024) }]);
@@ -124,5 +152,23 @@ describe('a full disk', () => {
     rmSync(hog, { recursive: true });
     expect(await leftovers(storage)).toEqual({ snapshots: [], mounts: [] });
     await storage.driver.prepare('container', null);
+  });
+
+  it('says so when a snapshot cannot be frozen', async () => {
+    await using storage = await makeTestStorage('overlay2', disk);
+    await storage.driver.prepare('extract-done', null);
+    const hog = join(disk, 'hog');
+    writeFileSync(hog, '');
+    try {
+      for (;;) appendFileSync(hog, Buffer.alloc(512));
+    } catch {
+      // There is not one block left.
+    }
+    const frozen = storage.driver.commit('extract-done', 'sha256:done');
+    await expect(frozen).rejects.toBeInstanceOf(UnavailableError);
+    await expect(frozen).rejects.toThrow(/^write .*\/snapshot\.json\.new: no space left on device$/);
+    rmSync(hog);
+    await storage.driver.commit('extract-done', 'sha256:done');
+    await storage.driver.remove('sha256:done');
   });
 });

@@ -8,15 +8,23 @@ import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
 import { chainIdsOf, digestOf } from '../../src/engine/oci/digest.ts';
 import { leftovers, openTestStorage } from '../support/layers.ts';
+import { LoopDisk } from '../support/loop-disk.ts';
 import { tarOf } from '../support/tar-builder.ts';
 
 const UNPACKER = new URL('../support/unpack-and-tell.ts', import.meta.url).pathname;
 const FILE_BYTES = 200_000;
 
-describe.each(['overlay2', 'vfs'] as const)('a daemon killed while it unpacks on %s', (name) => {
+describe.each([
+  ['overlay2', null],
+  ['vfs', null],
+  ['overlay2', 'xfs'],
+] as const)('a daemon killed while it unpacks on %s (disk: %s)', (name, kind) => {
   it('leaves what is complete and nothing else', async (context) => {
     if (process.getuid?.() !== 0) context.skip('mounting needs root');
-    const root = mkdtempSync(join(tmpdir(), 'storage-killed-'));
+    const obstacle = kind === null ? null : LoopDisk.obstacle(kind);
+    if (obstacle !== null) context.skip(obstacle);
+    await using disk = kind === null ? null : await LoopDisk.make(kind, { sizeMib: 512 });
+    const root = mkdtempSync(join(disk?.path ?? tmpdir(), 'storage-killed-'));
     try {
       const small = tarOf([{ name: 'base', data: 'x' }]);
       const big = tarOf(

@@ -30,6 +30,16 @@ describe('inside a container', () => {
     );
   });
 
+  it('tells old programs what is mounted, and neither a list of changes nor a commit shows it', async () => {
+    await engine.dockerOk('run', '--name', 'old', 'busybox', 'grep', '-c', ' /proc proc ', '/etc/mtab');
+    expect(await engine.dockerOk('diff', 'old')).toBe('');
+    expect(await engine.dockerOk('ps', '-as', '--filter', 'name=old', '--format', '{{.Size}}')).toMatch(/^0B /);
+    await engine.dockerOk('commit', 'old', 'old');
+    expect(await engine.dockerOk('history', '--format', '{{.Size}}', 'old')).toMatch(/^0B\n/);
+    await engine.dockerOk('rm', 'old');
+    await engine.dockerOk('rmi', 'old');
+  });
+
   it('has message queues in the host’s IPC namespace too', async () => {
     const mounts = await engine.dockerOk('run', '--rm', '--ipc', 'host', 'busybox', 'cat', '/proc/mounts');
     expect(mounts).toMatch(/^mqueue \/dev\/mqueue mqueue /m);

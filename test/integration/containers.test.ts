@@ -7,8 +7,7 @@ beforeAll(async () => {
   await engine.importBusybox();
 });
 afterEach(async () => {
-  const ids = await engine.dockerOk('ps', '-aq');
-  if (ids !== '') await engine.dockerOk('rm', '-f', ...ids.split('\n'));
+  await engine.removeContainers();
 });
 afterAll(async () => {
   await engine[Symbol.asyncDispose]();
@@ -58,9 +57,8 @@ describe('remove', () => {
     const attached = engine.api('POST', '/containers/idle/attach?stream=1&stdout=1');
     // The attach is there once its event is told.
     await until(async () => {
-      const now = Math.floor(Date.now() / 1000) + 1;
-      const events = await engine.api('GET', `/events?since=1&until=${String(now)}&filters={"event":["attach"]}`);
-      return events.body.includes('attach');
+      const which = `until=${String(Date.now() / 1000)}&filters={"event":["attach"],"container":["idle"]}`;
+      return (await engine.api('GET', `/events?since=1&${which}`)).body.includes('attach');
     });
     await engine.dockerOk('rm', 'idle');
     expect((await attached).status).toBe(200);

@@ -1,9 +1,10 @@
 /** Containers over D-Bus: a real bus, a real engine, real containers, the docker CLI beside it. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, readdirSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { variant } from '../../src/dbus/exported.ts';
+import { variant } from '../../src/dbus/bus/exported.ts';
 import { ROOT, SERVICE } from '../../src/dbus/names.ts';
 import { obstacleToContainers } from '../support/bundle.ts';
 import { BusClient, descriptorsOf } from '../support/bus-containers.ts';
@@ -34,8 +35,7 @@ describe.skipIf(obstacle !== null)(`containers on the bus${obstacle === null ? '
     await bus[Symbol.asyncDispose]();
   });
   afterEach(async () => {
-    const ids = await engine.dockerOk('ps', '-aq');
-    if (ids !== '') await engine.dockerOk('rm', '-f', ...ids.split('\n'));
+    await engine.removeContainers();
     client.seen.length = 0;
   });
 
@@ -237,6 +237,44 @@ describe.skipIf(obstacle !== null)(`containers on the bus${obstacle === null ? '
     closeSync(fd as number);
   });
 
+  it('give files as a tar, and take one', async () => {
+    const path = await docker(
+      'run',
+      '--name',
+      'files',
+      'busybox',
+      'sh',
+      '-c',
+      'mkdir -p /a /b; echo hi > /a/word; exec top',
+    );
+    await until(async () => (await engine.docker(['exec', 'files', 'test', '-s', '/a/word'])).code === 0);
+    const copied = await client.open(path, 'CopyFrom', 's', ['/a']);
+    await copied.ended;
+    expect(copied.rest).toEqual([expect.objectContaining({ Name: variant('s', 'a'), LinkTarget: variant('s', '') })]);
+    const file = join(engine.root, 'a.tar');
+    writeFileSync(file, copied.bytes);
+    expect(spawnSync('tar', ['tf', file], { encoding: 'utf8' }).stdout).toBe('a/\na/word\n');
+    const before = descriptorsOf(engine.pid);
+    const jobDone = async (target: string): Promise<readonly unknown[]> => {
+      const [job] = await client.call(path, 'CopyTo', 'sha{sv}', [target, openSync(file, 'r'), NONE]);
+      return await client.connection.call({
+        destination: SERVICE,
+        path: `${ROOT}/Manager`,
+        interface: `${SERVICE}.Manager`,
+        member: 'WaitJob',
+        signature: 'ut',
+        body: [Number(String(job).split('/').at(-1)), 60_000_000n],
+      });
+    };
+    expect((await jobDone('/b'))[0]).toBe('done');
+    expect(await engine.dockerOk('exec', 'files', 'cat', '/b/a/word')).toBe('hi');
+    expect((await jobDone('/nosuch'))[0]).toBe('failed');
+    await expect(client.call(path, 'CopyFrom', 's', ['/nosuch'])).rejects.toMatchObject({
+      message: expect.stringContaining('Could not find the file /nosuch') as unknown,
+    });
+    await until(() => descriptorsOf(engine.pid) <= before);
+  });
+
   it('say what they were made with', async () => {
     const path = await docker(
       'run',
@@ -310,8 +348,9 @@ describe.skipIf(obstacle !== null)(`containers on the bus${obstacle === null ? '
     const path = await docker('run', '-i', 'busybox', 'cat');
     // Whatever is opened once and kept is opened now.
     const warm = await client.open(path, 'OpenLogs', 'a{sv}', [{ Follow: variant('b', true) }]);
+    const warmed = descriptorsOf(engine.pid);
     warm.socket.destroy();
-    await until(() => descriptorsOf(engine.pid) > 0);
+    await until(() => descriptorsOf(engine.pid) < warmed);
     const before = descriptorsOf(engine.pid);
     const holder = spawn(process.execPath, [HOLDER, bus.socketPath, path], { stdio: ['pipe', 'pipe', 'inherit'] });
     await once(holder.stdout, 'data');

@@ -17,8 +17,8 @@ import { linkSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { BusConnection } from '../../src/dbus/connection.ts';
-import { variant, type Variant } from '../../src/dbus/exported.ts';
+import type { BusConnection } from '../../src/dbus/bus/connection.ts';
+import { variant, type Variant } from '../../src/dbus/bus/exported.ts';
 import { MANAGER_PATH, ROOT, SERVICE } from '../../src/dbus/names.ts';
 import { BusClient, BusStream } from '../support/bus-containers.ts';
 import { obstacleToContainers } from '../support/bundle.ts';
@@ -27,6 +27,7 @@ import { startProxy, type Misbehaviour, type MisbehavingProxy } from '../support
 import { PrivateBus, whyNoBus } from '../support/private-bus.ts';
 import { pushImage, registryAbsence, startRegistry, type TestRegistry } from '../support/registry.ts';
 import { syntheticImage, type SyntheticImage } from '../support/synthetic-image.ts';
+import { tarOf as contextTar } from '../support/tar-builder.ts';
 
 const obstacle = whyNoBus ?? registryAbsence ?? obstacleToContainers();
 const WAIT_USEC = 30_000_000n;
@@ -330,7 +331,7 @@ describe.skipIf(obstacle !== null)(`the engine on the bus${obstacle === null ? '
       expect(existsSync(join(victim, 'escaped'))).toBe(false);
 
       const cut = join(scratch, 'cut.tar');
-      writeFileSync(cut, readFileSync(await exported()).subarray(0, 700));
+      writeFileSync(cut, readFileSync(await exported()).subarray(0, 300));
       const half = openSync(cut, 'r');
       const [failing] = await call(`${ROOT}/volume/hostile`, 'Volume', 'Import', 'ha{sv}', [half, {}]);
       const [how, { ErrorMessage }] = await ended(failing);
@@ -423,12 +424,60 @@ describe.skipIf(obstacle !== null)(`the engine on the bus${obstacle === null ? '
     }
   });
 
-  it('refuses in words what a later version will do', async () => {
-    const [network] = await manager('GetNetwork', 's', 'bridge');
-    await fails(manager('BuildImageFromPath', 'sa{sv}', '/', {}), 'NotSupported');
-    await fails(manager('CreateNetwork', 'sa{sv}', 'net', {}), 'NotSupported');
-    await fails(call(String(network), 'Network', 'Connect', 'oa{sv}', [MANAGER_PATH, {}]), 'NotSupported');
-    await fails(call(String(network), 'Network', 'Remove'), 'Conflict');
+  describe('builds', () => {
+    const DOCKERFILE = 'FROM busybox\nCOPY file /file\nRUN cat /file; echo more >&2\n';
+    const itemsOf = (job: unknown): readonly (readonly unknown[])[] =>
+      signals.filter(({ path, member }) => path === job && member === 'ItemProgress').map(({ body }) => body);
+
+    // A prune of all images may have come before.
+    beforeAll(() => engine.importBusybox());
+
+    it('make images of a tar in a descriptor, step by step', async () => {
+      const file = join(scratch, 'context.tar');
+      writeFileSync(
+        file,
+        contextTar([
+          { name: 'Dockerfile', data: DOCKERFILE },
+          { name: 'file', data: 'text\n' },
+        ]),
+      );
+      const [job] = await manager('BuildImage', 'ha{sv}', openSync(file, 'r'), {
+        Tags: variant('as', ['over-bus:1']),
+        Labels: variant('a{ss}', { from: 'bus' }),
+      });
+      const [result, { Image, Id }] = await ended(job);
+      expect([result, Image]).toEqual(['done', `${ROOT}/image/${String(Id).slice(7)}`]);
+      expect(await properties(String(Image), 'Image')).toMatchObject({ RepoTags: ['over-bus:1'] });
+      expect(await engine.dockerOk('run', '--rm', 'over-bus:1', 'cat', '/file')).toBe('text');
+      expect(await engine.dockerOk('inspect', '-f', '{{.Config.Labels.from}}', 'over-bus:1')).toBe('bus');
+      const steps = itemsOf(job).filter(([, phase]) => phase === 'done');
+      expect(steps.map(([item]) => item)).toEqual([
+        '1/4 FROM busybox',
+        '2/4 COPY file /file',
+        '3/4 RUN cat /file; echo more >&2',
+        '4/4 LABEL from=bus',
+      ]);
+    });
+
+    it('make them of a directory, tell what failed, and end at once when they are canceled', async () => {
+      const directory = join(scratch, 'context');
+      mkdirSync(directory);
+      writeFileSync(join(directory, 'file'), 'text\n');
+      writeFileSync(join(directory, 'Dockerfile'), `${DOCKERFILE}RUN exit 3\n`);
+      const [failing] = await manager('BuildImageFromPath', 'sa{sv}', directory, {});
+      const [result, { ErrorMessage }] = await ended(failing);
+      expect([result, ErrorMessage]).toEqual(['failed', expect.stringContaining('returned a non-zero code: 3')]);
+      writeFileSync(join(directory, 'Slow'), `${DOCKERFILE}RUN sleep 1000\n`);
+      const [job] = await manager('BuildImageFromPath', 'sa{sv}', directory, { Dockerfile: variant('s', 'Slow') });
+      await until(async () => (await engine.dockerOk('ps', '-q')) !== '');
+      await call(String(job), 'Job', 'Cancel');
+      expect((await ended(job))[0]).toBe('canceled');
+      expect(await engine.dockerOk('ps', '-aq')).toBe('');
+    });
+
+    it('are refused in words of what is no directory', async () => {
+      await fails(manager('BuildImageFromPath', 'sa{sv}', 'context', {}), 'InvalidArgs');
+    });
   });
 
   it('ends jobs that are under way when the daemon ends, and tells so', async () => {

@@ -141,7 +141,8 @@ describe.skipIf(!isRoot)(`reload${isRoot ? '' : ' (skipped: an engine needs root
     );
     const since = performance.now();
     await engine.dockerOk('stop', 'stubborn');
-    expect(performance.now() - since).toBeLessThan(5_000);
+    // Without a reload it were ten seconds.
+    expect(performance.now() - since).toBeLessThan(9_500);
     await engine.dockerOk('rm', 'stubborn');
     await reload({});
   });
@@ -231,10 +232,10 @@ describe.skipIf(!isRoot)(`reload${isRoot ? '' : ' (skipped: an engine needs root
     const rules = (): string => execFileSync('nft', ['list', 'table', 'ip', table], { encoding: 'utf8' });
     const before = rules();
     expect(before).toContain(String(port));
+    // The engine hears of it and may be faster.
     execFileSync('nft', ['delete', 'table', 'ip', table]);
-    expect(execFileSync('nft', ['list', 'tables'], { encoding: 'utf8' })).not.toContain(table);
     await reload({});
-    expect(rules()).toBe(before);
+    await expect.poll(rules).toBe(before);
     await engine.dockerOk('rm', '-f', 'web');
   });
 

@@ -61,6 +61,6 @@ describe.skipIf(obstacle !== null)(`a prune by the clock${obstacle === null ? ''
       (await engine.dockerOk('ps', '-a', '--format', '{{.Names}}')).split('\n').sort();
     await until(async () => !(await names()).includes('gone'));
     expect(await names()).toEqual(['keep-me', 'labelled']);
-    expect(engine.log()).toContain('removed container gone');
+    await expect.poll(() => engine.log()).toContain('removed container gone');
   });
 });

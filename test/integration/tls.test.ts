@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run, TestEngine, until } from '../support/engine.ts';
+import { MOORED } from '../support/program.ts';
 
 const isRoot = process.getuid?.() === 0;
-const MOORED = new URL('../../bin/moored', import.meta.url).pathname;
 
 describe.skipIf(!isRoot)(`TLS${isRoot ? '' : ' (skipped: an engine needs root)'}`, () => {
   let directory = '';

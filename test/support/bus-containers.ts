@@ -1,8 +1,8 @@
 /** A client of the interface for tests: containers by name, streams by descriptor, signals in the order they came. */
 import { readdirSync } from 'node:fs';
 import { Socket } from 'node:net';
-import type { BusConnection } from '../../src/dbus/connection.ts';
-import type { Variant } from '../../src/dbus/exported.ts';
+import type { BusConnection } from '../../src/dbus/bus/connection.ts';
+import type { Variant } from '../../src/dbus/bus/exported.ts';
 import { ROOT, SERVICE } from '../../src/dbus/names.ts';
 import type { PrivateBus } from './private-bus.ts';
 

@@ -1,12 +1,12 @@
 /** The front on a bus of one's own, with no engine: tests add the objects they need. */
 import { SystemClock } from '../../src/base/clock.ts';
 import type { LogFields, Logger } from '../../src/base/logger.ts';
-import { Dispatcher } from '../../src/dbus/dispatcher.ts';
+import { Dispatcher } from '../../src/dbus/bus/dispatcher.ts';
 import { logControlObject } from '../../src/dbus/log-control.ts';
 import type { LogLevel } from '../../src/dbus/log-control.ts';
-import { Polkit } from '../../src/dbus/polkit.ts';
-import { Session } from '../../src/dbus/session.ts';
-import { Tree } from '../../src/dbus/tree.ts';
+import { Polkit } from '../../src/dbus/bus/polkit.ts';
+import { Session } from '../../src/dbus/bus/session.ts';
+import { Tree } from '../../src/dbus/bus/tree.ts';
 import { createDescriptorCalls } from '../../src/engine/kernel/linux/descriptors.ts';
 
 /** A line that was logged. */

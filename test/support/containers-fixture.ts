@@ -1,3 +1,4 @@
+import { createCdiDevices } from '../../src/engine/runtime/cdi/index.ts';
 /**
  * The containers room as a whole on fakes: memory for kernel, monitor, network and snapshots, a stopped clock, a database
  * in memory, real files below a temporary directory. Every effect goes through one {@link CallScript}, so that a test
@@ -15,40 +16,47 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { NotFoundError } from '../../src/base/errors.ts';
+import { ConflictError, NotFoundError } from '../../src/base/errors.ts';
 import { newId, type ContainerId, type EndpointId, type NetworkId } from '../../src/base/ids.ts';
 import { silentLogger, type Logger } from '../../src/base/logger.ts';
 import { createContainers, type EngineContainers } from '../../src/engine/containers/index.ts';
 import type { ContainersDependencies, ContainersOptions } from '../../src/engine/containers/options.ts';
 import type { ClientStreams, ContainerView, ExecSpec } from '../../src/engine/containers/types.ts';
 import type { EngineEvent } from '../../src/engine/events/types.ts';
-import type { ImageView } from '../../src/engine/images/types.ts';
+import type { CommitRequest, ImageView } from '../../src/engine/images/types.ts';
 import { LinuxFiles } from '../../src/engine/kernel/linux/files.ts';
 import { jsonFileLogDriver } from '../../src/engine/logging/json-file/driver.ts';
 import { noneLogDriver } from '../../src/engine/logging/none/driver.ts';
 import type { SandboxRequest, SandboxState } from '../../src/engine/network/types.ts';
+import type { ImageId } from '../../src/engine/oci/digest.ts';
 import type { ImageRunConfig } from '../../src/engine/oci/image-spec.ts';
 import type { Mount } from '../../src/engine/oci/mount.ts';
 import { createContainerRows } from '../../src/engine/state/containers.ts';
 import { Database } from '../../src/engine/state/database.ts';
-import type { SnapshotInfo, StorageDriver } from '../../src/engine/storage/driver.ts';
+import type { HeldDriver, SnapshotInfo } from '../../src/engine/storage/driver.ts';
 import type { Volumes } from '../../src/engine/volumes/driver.ts';
 import { createVolumes } from '../../src/engine/volumes/index.ts';
+import { createVolumeMounter } from '../../src/engine/volumes/mounter.ts';
 import { LocalVolumeDriver } from '../../src/engine/volumes/local/driver.ts';
 import { exampleSpec, type SpecChange } from './container-spec.ts';
 import { emptyContents } from './empty-contents.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeKernel } from './fake-kernel.ts';
+import { secretsInMemory } from './fake-secrets.ts';
 import { CallScript, FakeMonitor, FakeRuntime } from './fake-monitor.ts';
 
 /** After this long what has not happened will not. */
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 20_000;
 /** Turns of the event loop without a file being read or written, after which nothing is under way. */
 const QUIET_TURNS = 20;
 
 const LIMITS: ContainersOptions['limits'] = {
   memory: true,
   swap: true,
+  memoryReservation: true,
+  kernelMemory: true,
+  kernelMemoryTcp: true,
+  cpuRealtime: true,
   cpuCfs: true,
   cpuShares: true,
   cpuset: true,
@@ -56,9 +64,24 @@ const LIMITS: ContainersOptions['limits'] = {
   oomKillDisable: true,
   memorySwappiness: true,
   blkioWeight: true,
+  blkioWeightDevice: true,
+  blkioReadBps: true,
+  blkioWriteBps: true,
+  blkioReadIops: true,
+  blkioWriteIops: true,
+  cgroupNamespaces: true,
   cpus: '0-3',
   memoryNodes: '0',
   ipv4Forwarding: true,
+};
+
+/** A daemon that was told nothing of user namespaces, on a host that has them. */
+const NO_USERNS: ContainersOptions['userns'] = {
+  byDefault: 'remap',
+  remap: null,
+  pool: { runs: [{ first: 500_000, count: 200_000 }], source: 'the pool of the test' },
+  autoSize: 65_536,
+  whyNot: () => null,
 };
 
 /** The room's options as on an ordinary host, with the given changes. */
@@ -66,6 +89,7 @@ export function exampleOptions(root: string, change: Partial<ContainersOptions> 
   return {
     containersRoot: join(root, 'containers'),
     bundlesRoot: join(root, 'bundles'),
+    hostCredentialsRoot: null,
     defaultRuntime: 'crun',
     defaultLogDriver: 'json-file',
     defaultLogOptions: {},
@@ -74,15 +98,16 @@ export function exampleOptions(root: string, change: Partial<ContainersOptions> 
     defaultIpcMode: 'private',
     defaultCgroupnsMode: 'private',
     defaultUlimits: [],
+    userns: NO_USERNS,
     initPath: null,
     initByDefault: false,
+    experimental: true,
     noNewPrivilegesByDefault: false,
     defaultStopTimeoutSeconds: 10,
     dns: ['192.0.2.53'],
     dnsSearch: [],
     dnsOptions: [],
-    hostGatewayAddress: null,
-    apparmorProfile: null,
+    hostGatewayAddresses: [],
     capabilityMask: (1n << 41n) - 1n,
     hostPlatform: { os: 'linux', architecture: 'amd64' },
     hostname: 'host',
@@ -155,12 +180,19 @@ export class ContainersFixture implements AsyncDisposable {
   readonly db = Database.open(':memory:');
   /** Keys of the writable snapshots. */
   readonly snapshots = new Set<string>();
+  /** Holds on snapshots; what is here is switched on, be it with none, as after a restart. */
+  readonly holds = new Map<string, number>();
   readonly sandboxes = new Map<ContainerId, SandboxState>();
   readonly events: Omit<EngineEvent, 'time'>[] = [];
   /** What the room warned of or complained about. */
   readonly complaints: string[] = [];
   readonly volumes: Volumes;
+  readonly secrets = secretsInMemory(this.clock, { database: this.db });
   readonly root = mkdtempSync(join(tmpdir(), 'moored-containers-'));
+  /** Called while a commit reads a container's tree. */
+  onTake: () => Promise<void> = async () => undefined;
+  /** Called when a container's root is made: what it puts there is the image's. */
+  onPrepare: (rootfs: string) => void = () => undefined;
   monitor: FakeMonitor;
   room: EngineContainers;
   readonly #given: FixtureOptions;
@@ -174,6 +206,8 @@ export class ContainersFixture implements AsyncDisposable {
       clock: this.clock,
       events: { publish },
       drivers: new Map([['local', new LocalVolumeDriver(join(this.root, 'volumes'))]]),
+      mounter: createVolumeMounter(this.kernel.mounts, new URL('file:///none')),
+      logger: silentLogger,
       contents: emptyContents,
     });
     this.room = this.#make();
@@ -187,6 +221,7 @@ export class ContainersFixture implements AsyncDisposable {
 
   /** The daemon is killed and comes up again: the same files, rows, mounts and processes, nothing else. */
   async reopen(): Promise<void> {
+    for (const key of this.holds.keys()) this.holds.set(key, 0);
     this.monitor = this.monitor.restart();
     this.room = this.#make();
     await this.room.recover();
@@ -242,6 +277,7 @@ export class ContainersFixture implements AsyncDisposable {
       ...this.kernel.leftovers(),
       ...[...this.sandboxes.keys()].map((id) => `sandbox ${id}`),
       ...this.monitor.held.map((id) => `task ${id}`),
+      ...[...this.holds.keys()].map((key) => `device ${key}`),
     ];
   }
 
@@ -281,25 +317,74 @@ export class ContainersFixture implements AsyncDisposable {
     return {
       db: counted(this.db, 'db', this.script, ['run', 'transaction']),
       clock: this.clock,
-      kernel: { mounts: counted(this.kernel.mounts, 'mounts', this.script, ['mount', 'unmount']) },
+      kernel: {
+        mounts: counted(this.kernel.mounts, 'mounts', this.script, [
+          'mount',
+          'mountInThread',
+          'mountMapped',
+          'unmount',
+          'unmountInThread',
+        ]),
+        userNamespaces: counted(this.kernel.userNamespaces, 'userNamespaces', this.script, ['open', 'remove']),
+      },
       files: new LinuxFiles(),
       storage: this.#storage(),
+      otherStorage: {
+        open: async (name) => Promise.reject(new ConflictError(`storage driver ${name} cannot be opened`)),
+      },
       images: {
         get: (ref) => this.#image(ref) ?? noImage(ref),
         find: (ref) => this.#image(ref),
+        provide: async () => undefined,
+        collectChain: async () => undefined,
+        commit: async (request) => this.#commit(request),
       },
       networks: this.#networks(),
       volumes: counted(this.volumes, 'volumes', this.script, ['create', 'remove', 'hold', 'release', 'mount']),
+      logShipping: quietShipping,
       logDrivers: new Map([
         [jsonFileLogDriver.name, jsonFileLogDriver],
         [noneLogDriver.name, noneLogDriver],
       ]),
+      secrets: this.secrets,
       monitor: this.monitor,
       runtimes: new Map([[this.runtime.name, this.runtime]]),
+      copier: {
+        look: async () => null,
+        read: async () => null,
+        write: async () => false,
+      },
+      packer: {
+        capture: async () => null,
+        changes: async () => [],
+        usage: async (key, except) => this.#storage().usage(key, except),
+        async *contents() {
+          yield Buffer.from('tar');
+        },
+      },
+      apparmor: { isSupported: false, profileFor: () => Promise.resolve(null) },
+      cdi: createCdiDevices([]),
       seccomp: { seccompFor: () => ({ seccomp: null, annotations: {} }) },
-      events: { publish: (event) => void this.events.push(event) },
+      processes: { list: async () => ({ titles: ['PID'], rows: [] }) },
+      usage: {
+        resources: () => null,
+        interfaces: () => [],
+        host: () => ({ totalNs: 0n, onlineCpus: 1 }),
+        memoryBytes: 0n,
+      },
+      events: { publish: (event) => void this.events.push(event), written: async () => undefined },
       logger: this.#logger(),
     };
+  }
+
+  /** What the image room does, each part an effect. */
+  async #commit({ quiesce, onTaken }: CommitRequest): Promise<ImageId> {
+    await quiesce();
+    this.script.step('images.take');
+    await this.onTake();
+    await onTaken();
+    this.script.step('images.pack');
+    return IMAGE_ID;
   }
 
   #image(ref: string): ImageView | null {
@@ -319,21 +404,25 @@ export class ContainersFixture implements AsyncDisposable {
       layerChainIds: [],
       layerSizes: [],
       lastTaggedAt: null,
+      parent: null,
     };
   }
 
-  #storage(): StorageDriver {
-    const { snapshots, script } = this;
+  #storage(): HeldDriver {
+    const { snapshots, holds, script } = this;
     const mounts = (key: string): readonly Mount[] => {
       if (!snapshots.has(key)) throw new NotFoundError(`no snapshot ${key}`);
+      holds.set(key, (holds.get(key) ?? 0) + 1);
       return [{ type: 'overlay', source: 'overlay', options: [`upperdir=${key}`] }];
     };
     return {
       name: 'overlay2',
+      root: this.root,
       status: () => [],
       prepare: async (key) => {
         script.step('storage.prepare');
         snapshots.add(key);
+        this.onPrepare(join(this.root, 'containers', key, 'rootfs'));
         return mounts(key);
       },
       view: async (key) => mounts(key),
@@ -345,6 +434,12 @@ export class ContainersFixture implements AsyncDisposable {
       remove: async (key) => {
         script.step('storage.remove');
         snapshots.delete(key);
+        holds.delete(key);
+      },
+      release: async (key) => {
+        const left = (holds.get(key) ?? 0) - 1;
+        if (left > 0) holds.set(key, left);
+        else holds.delete(key);
       },
       stat: async () => null,
       usage: async () => ({ sizeBytes: 10, inodes: 1 }),
@@ -366,16 +461,33 @@ export class ContainersFixture implements AsyncDisposable {
         const ids = new Set(live.map(({ containerId }) => containerId));
         for (const id of sandboxes.keys()) if (!ids.has(id)) sandboxes.delete(id);
       },
-      setUp: async (request) => {
-        script.step('networks.setUp');
+      prepare: async (request) => {
+        script.step('networks.prepare');
         const sandbox = sandboxOf(request);
         sandboxes.set(request.containerId, sandbox);
+        return sandbox;
+      },
+      complete: async (id) => {
+        const sandbox = sandboxes.get(id);
+        sandboxes.delete(id);
+        script.step('networks.complete');
+        if (sandbox === undefined) throw new NotFoundError(`no sandbox of ${id} is arriving`);
+        sandboxes.set(id, sandbox);
         return sandbox;
       },
       tearDown: async (id) => {
         script.step('networks.tearDown');
         sandboxes.delete(id);
       },
+      connect: async ({ containerId }) => {
+        script.step('networks.connect');
+        return sandboxes.get(containerId) ?? { netnsPath: null, endpoints: [] };
+      },
+      disconnect: async ({ containerId }) => {
+        script.step('networks.disconnect');
+        return sandboxes.get(containerId) ?? { netnsPath: null, endpoints: [] };
+      },
+      renamed: (id) => sandboxes.get(id) ?? null,
     };
   }
 
@@ -442,3 +554,12 @@ async function nextTurn(): Promise<void> {
     setImmediate(resolve);
   });
 }
+
+/** Ships nothing: these containers write no logs. */
+const quietShipping = {
+  ship: () => undefined,
+  rotated: () => undefined,
+  end: () => undefined,
+  settled: () => Promise.resolve(),
+  forget: () => Promise.resolve(),
+};

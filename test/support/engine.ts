@@ -1,12 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { comesAlive, isGone } from './left-alive.ts';
+import { MOORED } from './program.ts';
 
-const MOORED = new URL('../../bin/moored', import.meta.url).pathname;
+/** A daemon that has not ended by then when it is disposed of never will; containers have ten seconds of it. */
+const END_LIMIT_MS = 40_000;
 
 /** What a command printed and how it ended. */
 export interface CommandResult {
@@ -32,32 +35,52 @@ export class TestEngine implements AsyncDisposable {
   readonly socketPath: string;
   readonly bridge: string;
   readonly subnetPrefix: string;
+  /** Where users' networks get their pools from, 256 of them. */
+  readonly poolBase: string;
   readonly #flags: readonly string[];
+  readonly #netns: string | null;
   readonly #busAddress: string;
   #process: ChildProcess | null = null;
 
-  private constructor(flags: readonly string[], busAddress: string | null) {
+  private constructor(flags: readonly string[], busAddress: string | null, netns: string | null = null) {
     this.root = mkdtempSync(join(tmpdir(), 'mt-'));
+    // As on a real host: root of a user namespace must come through to its container.
+    chmodSync(this.root, 0o711);
     this.socketPath = join(this.root, 'd.sock');
     const tag = randomBytes(3);
     this.bridge = `mt${tag.toString('hex')}`;
     this.subnetPrefix = `10.${String(100 + ((tag[0] ?? 0) % 100))}.${String(tag[1] ?? 0)}`;
+    this.poolBase = `10.${String(200 + ((tag[2] ?? 0) % 56))}.0.0/16`;
     this.#flags = flags;
+    this.#netns = netns;
     // Never the host's own bus: no test may take its name there.
     this.#busAddress = busAddress ?? `unix:path=${join(this.root, 'no-bus')}`;
   }
 
   static async start(...flags: readonly string[]): Promise<TestEngine> {
-    const engine = new TestEngine(flags, null);
-    await engine.boot();
-    return engine;
+    return await TestEngine.#booted(new TestEngine(flags, null));
+  }
+
+  /** One whose host is the network namespace of this file, which it leaves as it was. */
+  static async startIn(netns: string, ...flags: readonly string[]): Promise<TestEngine> {
+    return await TestEngine.#booted(new TestEngine(flags, null, netns));
   }
 
   /** One that is also on a bus of the test's own. */
   static async startOnBus(busAddress: string, ...flags: readonly string[]): Promise<TestEngine> {
-    const engine = new TestEngine(flags, busAddress);
-    await engine.boot();
-    return engine;
+    return await TestEngine.#booted(new TestEngine(flags, busAddress));
+  }
+
+  /** What does not start leaves nothing either; why it did not start is what the caller must see. */
+  static async #booted(engine: TestEngine): Promise<TestEngine> {
+    comesAlive(engine);
+    try {
+      await engine.boot();
+      return engine;
+    } catch (error) {
+      await engine[Symbol.asyncDispose]().catch(() => undefined);
+      throw error;
+    }
   }
 
   get pid(): number {
@@ -81,7 +104,8 @@ export class TestEngine implements AsyncDisposable {
   async boot(): Promise<void> {
     const log = openSync(join(this.root, 'log'), 'a');
     const env = { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: this.#busAddress };
-    const child = spawn(MOORED, [...this.#arguments()], { stdio: ['ignore', log, log], env });
+    const [program, ...args] = this.#command();
+    const child = spawn(program, args, { stdio: ['ignore', log, log], env });
     closeSync(log);
     this.#process = child;
     const ended = once(child, 'exit');
@@ -128,6 +152,11 @@ export class TestEngine implements AsyncDisposable {
     return result.stdout.replace(/\n$/, '');
   }
 
+  /** Runs a shell script whose `docker` is the CLI on this engine: for pipelines that no buffer of the test must hold. */
+  shell(script: string): Promise<CommandResult> {
+    return run('sh', ['-c', script], { env: this.cliEnvironment });
+  }
+
   get cliEnvironment(): NodeJS.ProcessEnv {
     return {
       ...process.env,
@@ -171,11 +200,36 @@ export class TestEngine implements AsyncDisposable {
     if (result.code !== 0) throw new Error(`import failed: ${result.stderr}\n${this.log()}`);
   }
 
+  /** Takes all containers away, by the API: a process of the CLI for each test would be most of its time. */
+  async removeContainers(): Promise<void> {
+    const { json } = await this.api('GET', '/containers/json?all=1');
+    const removals = (json as readonly { readonly Id: string }[]).map(async ({ Id: id }) => {
+      const { status, body } = await this.api('DELETE', `/containers/${id}?force=1`);
+      // What removes itself may be faster, or about to be.
+      if (status === 409) await this.api('POST', `/containers/${id}/wait?condition=removed`);
+      else if (status !== 204 && status !== 404) throw new Error(`${id} could not be removed: ${body}`);
+    });
+    await Promise.all(removals);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    const child = this.#process;
+    const limit = setTimeout(() => child?.kill('SIGKILL'), END_LIMIT_MS);
+    // An end in good order would wait ten seconds for what does not hear SIGTERM, as most processes with pid 1.
+    if (child !== null) await this.removeContainers().catch(() => undefined);
     await this.end('SIGTERM');
-    const torn = await run(MOORED, [...this.#arguments(), '--tear-down'], {});
+    clearTimeout(limit);
+    const [program, ...args] = this.#command();
+    const torn = await run(program, [...args, '--tear-down'], {});
     rmSync(this.root, { recursive: true, force: true });
+    isGone(this);
     if (torn.code !== 0) throw new Error(`tear-down failed: ${torn.stderr}`);
+  }
+
+  /** nsenter becomes the daemon: its pid is the daemon's. */
+  #command(): readonly [string, ...string[]] {
+    if (this.#netns === null) return [MOORED, ...this.#arguments()];
+    return ['nsenter', `--net=${this.#netns}`, MOORED, ...this.#arguments()];
   }
 
   #arguments(): readonly string[] {
@@ -193,9 +247,14 @@ export class TestEngine implements AsyncDisposable {
     const network = this.#flags.some((flag) => flag === '-b' || flag.startsWith('--bridge'))
       ? []
       : // No --bip beside it: dockerd's rule is that a named bridge has its address already.
-        ['--bridge', this.bridge, '--default-address-pool', `base=${this.subnetPrefix}.0/24,size=24`];
+        ['--bridge', this.bridge, ...pools(`${this.subnetPrefix}.0/24`, this.poolBase)];
     return [...own, ...network, ...this.#flags];
   }
+}
+
+/** The default bridge has the first one, users' networks what follows. */
+function pools(...bases: readonly string[]): readonly string[] {
+  return bases.flatMap((base) => ['--default-address-pool', `base=${base},size=24`]);
 }
 
 /** Runs a program to its end. */
@@ -221,7 +280,7 @@ export async function run(
 /** Waits until `probe` gives something other than null or false; fails after `limitMs`, never sleeps it through. */
 export async function until<T>(
   probe: () => Promise<T | null | false> | T | null | false,
-  limitMs = 20_000,
+  limitMs = 60_000,
 ): Promise<T> {
   const deadline = Date.now() + limitMs;
   for (;;) {

@@ -2,26 +2,40 @@
 import { openSync } from 'node:fs';
 import { newId, type ContainerId, type ExecId } from '../../src/base/ids.ts';
 import type { Clock } from '../../src/base/clock.ts';
-import { ConflictError, InvalidArgumentError, NotFoundError } from '../../src/base/errors.ts';
+import { ConflictError, InternalError, InvalidArgumentError, NotFoundError } from '../../src/base/errors.ts';
 import type {
   Attachment,
   AttachOptions,
+  CommitOptions,
   ContainerChange,
   Containers,
   ContainerState,
+  ContainerUsage,
   ContainerView,
   EngineEvent,
   ExecSpec,
   ExecView,
+  HealthView,
+  ExtractOptions,
   Images,
   LogRecord,
   LogsOptions,
   LogsView,
   OutputSink,
   OutputStream,
+  PathArchive,
+  PathStat,
+  ProcessTable,
+  TreeChange,
+  UsagePair,
   WaitCondition,
   WaitResult,
 } from '../../src/engine/index.ts';
+import { membershipsOf } from '../../src/engine/containers/membership.ts';
+import type { EndpointWish } from '../../src/engine/network/types.ts';
+import { updatedResources } from '../../src/engine/containers/resources/update.ts';
+import type { ContainerUpdate } from '../../src/engine/containers/spec-types.ts';
+import type { ImageId } from '../../src/engine/oci/digest.ts';
 import { startFakeProcess, type FakeProcess } from './fake-process.ts';
 
 interface Fake {
@@ -50,6 +64,8 @@ export class FakeContainers implements Containers {
   readonly resizes: { readonly height: number; readonly width: number }[] = [];
   /** Signals given to `signalExec`, in order. */
   readonly execSignals: string[] = [];
+  /** Names by container. */
+  readonly checkpoints = new Map<string, readonly string[]>();
   readonly #watchers = new Set<(change: ContainerChange) => void>();
 
   constructor(images: Pick<Images, 'get'>, clock: Clock, publish: Publish) {
@@ -89,7 +105,9 @@ export class FakeContainers implements Containers {
       path,
       args,
       state: { status: 'created', error: '', exitCode: 0 },
+      health: null,
       mounts: [],
+      networks: membershipsOf(spec.host),
       endpoints: [],
       netnsPath: null,
       hostnamePath: '',
@@ -118,6 +136,21 @@ export class FakeContainers implements Containers {
     this.#change({ kind: 'added', containerId: id });
     this.#tell(view, 'create');
     return { id, warnings: [] };
+  }
+
+  async createCheckpoint(ref: string, { name }: Parameters<Containers['createCheckpoint']>[1]): Promise<void> {
+    this.checkpoints.set(this.#running(ref).view.id, [...this.listCheckpoints(ref), name]);
+  }
+
+  listCheckpoints(ref: string): readonly string[] {
+    return this.checkpoints.get(this.#find(ref).view.id) ?? [];
+  }
+
+  removeCheckpoint(ref: string, name: string): void {
+    this.checkpoints.set(
+      this.#find(ref).view.id,
+      this.listCheckpoints(ref).filter((one) => one !== name),
+    );
   }
 
   async start(ref: string): Promise<boolean> {
@@ -187,6 +220,37 @@ export class FakeContainers implements Containers {
     this.#tell(fake.view, 'rename');
   }
 
+  async connectNetwork(ref: string, network: string, wish: EndpointWish): Promise<void> {
+    const fake = this.#find(ref);
+    fake.view = { ...fake.view, networks: new Map([...fake.view.networks, [network, wish]]) };
+    this.#change({ kind: 'changed', containerId: fake.view.id });
+  }
+
+  async disconnectNetwork(ref: string, network: string): Promise<void> {
+    const fake = this.#find(ref);
+    fake.view = { ...fake.view, networks: new Map([...fake.view.networks].filter(([name]) => name !== network)) };
+    this.#change({ kind: 'changed', containerId: fake.view.id });
+  }
+
+  async update(ref: string, change: ContainerUpdate): Promise<{ readonly warnings: readonly string[] }> {
+    const fake = this.#find(ref);
+    const { host } = fake.view.spec;
+    const restartPolicy = change.restartPolicy ?? host.restartPolicy;
+    const resources = updatedResources(host.resources, change.resources);
+    fake.view = { ...fake.view, spec: { ...fake.view.spec, host: { ...host, resources, restartPolicy } } };
+    this.#change({ kind: 'changed', containerId: fake.view.id });
+    this.#tell(fake.view, 'update');
+    return { warnings: [] };
+  }
+
+  linkNames(): ReadonlyMap<ContainerId, readonly string[]> {
+    return new Map();
+  }
+
+  removeLink(name: string): void {
+    throw new NotFoundError(`No such container: ${name}`);
+  }
+
   async remove(ref: string, { force }: { readonly force: boolean; readonly volumes: boolean }): Promise<void> {
     const fake = this.#find(ref);
     if (fake.process !== null) {
@@ -212,6 +276,15 @@ export class FakeContainers implements Containers {
     fake.waiters.push({ condition, settle: resolve });
     signal.addEventListener('abort', () => reject(signal.reason as Error));
     return { result: promise };
+  }
+
+  /** Lets its health check find something. */
+  becomeHealth(ref: string, health: HealthView): void {
+    const fake = this.#find(ref);
+    fake.view = { ...fake.view, health };
+    this.#change({ kind: 'changed', containerId: fake.view.id });
+    if (health.status === 'healthy') this.#settle(fake, (condition) => condition === 'healthy', 0);
+    this.#tell(fake.view, `health_status: ${health.status}`);
   }
 
   async attach(ref: string, options: AttachOptions): Promise<Attachment> {
@@ -261,7 +334,8 @@ export class FakeContainers implements Containers {
   async createExec(ref: string, spec: ExecSpec): Promise<ExecId> {
     const fake = this.#running(ref);
     const id = newId<ExecId>();
-    const view: ExecView = { id, containerId: fake.view.id, spec, running: false, exitCode: null, pid: 0 };
+    const idle = { detachSequence: Buffer.alloc(0), running: false, exitCode: null, pid: 0 };
+    const view: ExecView = { id, containerId: fake.view.id, spec, ...idle };
     this.#execs.set(id, { view });
     this.#change({ kind: 'exec-added', containerId: fake.view.id, execId: id });
     return id;
@@ -300,6 +374,65 @@ export class FakeContainers implements Containers {
     this.execSignals.push(signal);
   }
 
+  /** What `statPath` and `archivePath` find, by path. */
+  readonly paths = new Map<string, { readonly stat: PathStat; readonly chunks: readonly Buffer[] }>();
+  /** What `extractTo` was given, in order. */
+  readonly extracted: { readonly path: string; readonly bytes: Buffer; readonly options: ExtractOptions }[] = [];
+
+  async statPath(ref: string, path: string): Promise<PathStat> {
+    return this.#path(ref, path).stat;
+  }
+
+  async archivePath(ref: string, path: string): Promise<PathArchive> {
+    const { stat, chunks } = this.#path(ref, path);
+    return {
+      stat,
+      chunks: (async function* () {
+        yield* chunks;
+      })(),
+    };
+  }
+
+  async extractTo(ref: string, path: string, { tar, options }: Parameters<Containers['extractTo']>[2]): Promise<void> {
+    this.#find(ref);
+    const bytes = Buffer.concat((await tar.toArray()) as Buffer[]);
+    this.extracted.push({ path, bytes, options });
+  }
+
+  #path(ref: string, path: string): { readonly stat: PathStat; readonly chunks: readonly Buffer[] } {
+    this.#find(ref);
+    const found = this.paths.get(path);
+    if (found === undefined) throw new NotFoundError(`Could not find the file ${path} in container ${ref}`);
+    return found;
+  }
+
+  /** What `usage` gives of those that run. */
+  used: ContainerUsage | null = null;
+
+  /** What `top` shows of those that run. */
+  table: ProcessTable = { titles: ['PID', 'CMD'], rows: [['1', 'sh -c x']] };
+
+  async top(ref: string, psArguments: string): Promise<ProcessTable> {
+    this.#running(ref);
+    if (psArguments === '--nix') throw new InternalError('ps: error: unknown gnu long option');
+    return this.table;
+  }
+
+  async usagePair(ref: string): Promise<UsagePair | null> {
+    const current = await this.usage(ref);
+    return current === null ? null : { previous: current, current };
+  }
+
+  /** Two samples, then the container's end. */
+  async *followUsage(ref: string): AsyncGenerator<ContainerUsage | null, void, void> {
+    yield await this.usage(ref);
+    yield await this.usage(ref);
+  }
+
+  async usage(ref: string): Promise<ContainerUsage | null> {
+    return this.#find(ref).process === null ? null : this.used;
+  }
+
   openRoot(ref: string): number {
     this.#running(ref);
     return openSync('/', 'r');
@@ -318,6 +451,28 @@ export class FakeContainers implements Containers {
   async sizes(ref: string) {
     this.#find(ref);
     return { writableBytes: 10, rootBytes: 1000 };
+  }
+
+  /** What `commit` was asked for, in order. */
+  readonly commits: (CommitOptions & { readonly containerId: ContainerId })[] = [];
+
+  async commit(ref: string, options: CommitOptions) {
+    this.commits.push({ ...options, containerId: this.#find(ref).view.id });
+    return `sha256:${'c'.repeat(64)}` as ImageId;
+  }
+
+  async *export(ref: string) {
+    yield Buffer.from(`tar of ${this.#find(ref).view.id}`);
+  }
+
+  async changes(ref: string): Promise<readonly TreeChange[]> {
+    return this.#find(ref).view.name === 'unchanged'
+      ? []
+      : [
+          { path: '/etc', kind: 'modified' },
+          { path: '/etc/new', kind: 'added' },
+          { path: '/etc/old', kind: 'deleted' },
+        ];
   }
 
   async describeStorage(ref: string) {

@@ -1,21 +1,24 @@
 /** An engine in memory for the fronts: the facade's verbs with Docker's texts, no disk, no kernel. */
 import { Readable } from 'node:stream';
 import { BoundedQueue } from '../../src/base/bounded-queue.ts';
-import type { Clock, Timestamp } from '../../src/base/clock.ts';
+import type { Clock } from '../../src/base/clock.ts';
 import {
+  DataLossError,
   ConflictError,
-  ForbiddenError,
   InvalidArgumentError,
   NotFoundError,
+  NotImplementedError,
   UnauthorizedError,
 } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/logger.ts';
-import type { EndpointId, NetworkId } from '../../src/base/ids.ts';
-import type { Engine, EngineEvent, ImageView, NetworkView, SystemInfo, VolumeRecord } from '../../src/engine/index.ts';
+import type { Engine, EngineEvent, ImageView, SystemInfo, VolumeRecord } from '../../src/engine/index.ts';
 import { createPrune } from '../../src/engine/prune/index.ts';
 import { createSchedules, type EngineSchedules } from '../../src/engine/schedules/index.ts';
 import { Database } from '../../src/engine/state/database.ts';
+import { FakeBuilds } from './fake-builds.ts';
+import { fakeNetworks } from './fake-networks.ts';
 import { FakeContainers } from './fake-containers.ts';
+import { secretsInMemory } from './fake-secrets.ts';
 
 type ImageId = ImageView['id'];
 type RemoteDigest = Awaited<ReturnType<Engine['images']['remoteDigest']>>;
@@ -26,12 +29,24 @@ export const BUSYBOX_ID = `sha256:${'b'.repeat(64)}` as ImageId;
 export class FakeEngine implements Engine {
   readonly containers: FakeContainers;
   readonly images: Engine['images'];
+  readonly build = new FakeBuilds();
   readonly networks: Engine['networks'];
   readonly volumes: Engine['volumes'];
+  readonly secrets: Engine['secrets'];
   readonly events: Engine['events'];
   readonly prune: Engine['prune'];
+  readonly gc: Engine['gc'];
+  readonly check: Engine['check'];
+  readonly migration: Engine['migration'] = {
+    plan: async () => ({ sources: [], neededBytes: 0, freeBytes: null, obstacles: [] }),
+  };
   readonly schedules: EngineSchedules;
-  readonly system = { info: async () => INFO };
+  readonly system = { info: async () => INFO, versions: async () => INFO };
+  readonly metrics: Engine['metrics'] = {
+    async *scrape() {
+      yield '# TYPE fake gauge\nfake 1\n';
+    },
+  };
   readonly followers = new Set<BoundedQueue<EngineEvent>>();
   readonly #listeners = new Set<(event: EngineEvent) => void>();
 
@@ -43,21 +58,35 @@ export class FakeEngine implements Engine {
     };
     this.images = fakeImages(clock);
     this.containers = new FakeContainers(this.images, clock, publish);
-    this.networks = fakeNetworks(clock);
+    this.networks = fakeNetworks(clock, publish);
     this.volumes = fakeVolumes(clock);
+    this.secrets = secretsInMemory(clock, { events: { publish } });
     this.events = this.#events();
-    this.prune = createPrune({ ...this.#rooms(), clock, logger: silentLogger });
+    this.prune = createPrune({
+      ...this.#rooms(),
+      builds: this.build,
+      clock,
+      events: { publish },
+      logger: silentLogger,
+    });
+    this.gc = {
+      preview: async () => ({ victims: [], reclaimableBytes: 0 }),
+      run: async () => ({ removed: [], reclaimedBytes: 0 }),
+    };
+    const checked = { blobs: 0, blobBytes: 0, layers: 0, images: 0, containers: 0, volumes: 0 };
+    this.check = { run: async () => ({ findings: [], checked, problems: 0 }) };
     this.schedules = createSchedules({
       database: Database.open(':memory:'),
       clock,
       logger: silentLogger,
       events: { ...this.events, publish },
-      rooms: { ...this.#rooms(), prune: this.prune },
+      rooms: { ...this.#rooms(), prune: this.prune, gc: this.gc },
     });
   }
 
-  #rooms(): Pick<Engine, 'containers' | 'images' | 'volumes'> {
-    return { containers: this.containers, images: this.images, volumes: this.volumes };
+  #rooms(): Pick<Engine, 'containers' | 'images' | 'networks' | 'volumes'> {
+    const { containers, images, networks, volumes } = this;
+    return { containers, images, networks, volumes };
   }
 
   #events(): Engine['events'] {
@@ -129,16 +158,61 @@ function fakeImages(clock: Clock): Engine['images'] {
       progress({ status: 'Status: Downloaded newer image for busybox:latest' });
       return get('busybox');
     },
+    push: async (reference, { progress }) => {
+      progress({ status: 'The push refers to repository [docker.io/library/busybox]' });
+      if (!reference.startsWith('busybox')) {
+        throw new NotFoundError(`An image does not exist locally with the tag: ${reference}`);
+      }
+      progress({ status: 'Preparing', id: '0123456789ab' });
+      progress({ status: 'Pushing', id: '0123456789ab', current: 500_000, total: 2_000_000 });
+      progress({ status: 'Pushed', id: '0123456789ab' });
+      progress({ status: `latest: digest: ${BUSYBOX_ID} size: 527` });
+      progress({ pushed: { tag: 'latest', digest: BUSYBOX_ID, sizeBytes: 527 } });
+      return get('busybox');
+    },
+    distribution: async (reference) => {
+      if (reference.startsWith('missing')) throw new NotFoundError('manifest unknown: manifest unknown');
+      const mediaType = 'application/vnd.oci.image.index.v1+json';
+      return {
+        descriptor: { mediaType, digest: BUSYBOX_ID, size: 1000 },
+        platforms: [
+          { architecture: 'amd64', os: 'linux' },
+          { architecture: 'arm', os: 'linux', variant: 'v7' },
+        ],
+      };
+    },
+    search: async (term, { limit }) =>
+      [300, 20, 0].slice(0, limit).map((starCount, index) => ({
+        name: `${term}${String(index)}`,
+        description: '',
+        isOfficial: index === 0,
+        isAutomated: false,
+        starCount,
+      })),
+    removeRemote: async (reference) => {
+      if (reference.startsWith('kept')) throw new NotImplementedError('registry kept.test does not delete images');
+      return BUSYBOX_ID;
+    },
     load: async (archive, { progress }) => {
       let size = 0;
       for await (const chunk of archive as AsyncIterable<Buffer>) size += chunk.length;
       progress({ stream: `Loaded image: busybox:${String(size)}\n` });
       return [BUSYBOX_ID];
     },
+    save: async (references) => {
+      const ids = references.map((reference) => get(reference).id);
+      return (async function* () {
+        for (const id of ids) yield Buffer.from(`[${id}]`);
+        if (references.includes('busybox')) return;
+        throw new DataLossError('a blob broke off');
+      })();
+    },
     importTar: async (archive) => {
       for await (const _chunk of archive as AsyncIterable<Buffer>);
       return BUSYBOX_ID;
     },
+    describeStorage: async () => ({ UpperDir: '/u', MergedDir: '/m', WorkDir: '/w' }),
+    commit: async () => `sha256:${'c'.repeat(64)}` as ImageId,
     tag: (ref, repository, tag) => {
       const image = get(ref);
       if (repository === '') throw new InvalidArgumentError('invalid reference format');
@@ -153,6 +227,9 @@ function fakeImages(clock: Clock): Engine['images'] {
       images = images.map((other) => (other === image ? { ...image, tags } : other));
       tell(image.id);
     },
+    lastUses: () => new Map(),
+    collectChain: async () => undefined,
+    provide: async () => undefined,
     remoteDigest: async (reference) => {
       if (reference.startsWith('missing')) throw new NotFoundError(`manifest for ${reference} not found`);
       return (reference.startsWith('stale') ? `sha256:${'e'.repeat(64)}` : BUSYBOX_ID) as RemoteDigest;
@@ -193,60 +270,9 @@ function busybox(clock: Clock): ImageView {
     layerChainIds: [],
     layerSizes: [],
     lastTaggedAt: clock.now(),
+    parent: null,
   };
 }
-
-function fakeNetworks(clock: Clock): Engine['networks'] {
-  const networks = ['bridge', 'host', 'none'].map((name, i) => network(name, String(i + 1).repeat(64), clock.now()));
-  return {
-    list: () => networks,
-    remove: async (ref) => {
-      throw new ForbiddenError(
-        `${networks.find(({ id }) => id === ref)?.name ?? ref} is a pre-defined network and cannot be removed`,
-      );
-    },
-    get: (ref) => {
-      const found = networks.find(({ id, name }) => name === ref || id.startsWith(ref));
-      if (found === undefined) throw new NotFoundError(`network ${ref} not found`);
-      return found;
-    },
-  };
-}
-
-function network(name: string, id: string, createdAt: Timestamp): NetworkView {
-  const isBridge = name === 'bridge';
-  return {
-    id: id as NetworkId,
-    name,
-    driver: name === 'none' ? 'null' : name,
-    createdAt,
-    enableIpv6: false,
-    internal: false,
-    attachable: false,
-    options: isBridge ? { 'com.docker.network.bridge.name': 'docker0' } : {},
-    labels: {},
-    ipamDriver: 'default',
-    ipamOptions: null,
-    pools: isBridge ? [{ subnet: '172.17.0.0/16', gateway: '172.17.0.1', ipRange: null, auxAddresses: {} }] : [],
-    endpoints: isBridge ? [ENDPOINT] : [],
-  };
-}
-
-const ENDPOINT: NetworkView['endpoints'][number] = {
-  endpointId: 'e'.repeat(64) as EndpointId,
-  networkId: '1'.repeat(64) as NetworkId,
-  networkName: 'bridge',
-  containerId: 'c'.repeat(64) as NetworkView['endpoints'][number]['containerId'],
-  interfaceName: 'eth0',
-  ipv4Address: '172.17.0.2',
-  ipv4PrefixLength: 16,
-  ipv4Gateway: '172.17.0.1',
-  ipv6Address: null,
-  ipv6PrefixLength: 0,
-  ipv6Gateway: null,
-  macAddress: '02:42:ac:11:00:02',
-  publishedPorts: [],
-};
 
 function fakeVolumes(clock: Clock): Engine['volumes'] {
   const volumes = new Map<string, VolumeRecord>();
@@ -312,6 +338,10 @@ const INFO: SystemInfo = {
   limits: {
     memory: true,
     swap: true,
+    memoryReservation: true,
+    kernelMemory: true,
+    kernelMemoryTcp: true,
+    cpuRealtime: true,
     cpuCfs: true,
     cpuShares: true,
     cpuset: true,
@@ -319,12 +349,20 @@ const INFO: SystemInfo = {
     oomKillDisable: false,
     memorySwappiness: false,
     blkioWeight: true,
+    blkioWeightDevice: true,
+    blkioReadBps: true,
+    blkioWriteBps: true,
+    blkioReadIops: true,
+    blkioWriteIops: true,
+    cgroupNamespaces: true,
     cpus: '0-3',
     memoryNodes: '0',
     ipv4Forwarding: true,
     bridgeNfIptables: true,
     bridgeNfIp6tables: true,
   },
+  cdiDirectories: [],
+  cdiDevices: [],
   defaultRuntime: 'crun',
   runtimes: { crun: { path: 'crun', runtimeArgs: [] } },
   runtimeVersion: '1.8.1',
@@ -341,5 +379,6 @@ const INFO: SystemInfo = {
   noProxy: '',
   startedAt: '2026-01-01T00:00:00Z',
   fileDescriptorCount: 20,
+  firewall: { backend: 'nftables', hasFirewalld: false, reloadedAt: null, missingZones: [] },
   warnings: [],
 };

@@ -18,16 +18,26 @@ import type { Duplex } from 'node:stream';
 import { KernelError } from '../../src/engine/kernel/kernel.ts';
 import type {
   Fd,
+  FlowCalls,
   Kernel,
   MountCalls,
   NamespaceCalls,
   NftCalls,
+  NftElement,
+  NftElementChanges,
+  NftField,
+  NftNotice,
+  NftTable,
   ProcessCalls,
   RouteSocket,
   SeccompCalls,
   SocketCalls,
+  UserNamespaceCalls,
 } from '../../src/engine/kernel/kernel.ts';
+import type { InternetCalls } from '../../src/engine/kernel/internet.ts';
+import type { IdMapping } from '../../src/engine/oci/id-mapping.ts';
 import type { Mount } from '../../src/engine/oci/mount.ts';
+import { FakeInternet } from './fake-internet.ts';
 import { FakeNetns } from './fake-kernel-links.ts';
 import { FakeProcesses } from './fake-kernel-processes.ts';
 import type { ChildScript, FakeChild } from './fake-kernel-processes.ts';
@@ -45,28 +55,40 @@ interface Failure {
   readonly errno: string;
 }
 
+/** File systems of the kernel's own that take no mapping. */
+const UNMAPPABLE: ReadonlySet<string> = new Set(['proc', 'sysfs', 'cgroup2']);
+
 /** Looks like a kernel, remembers everything, fails when told. */
 export class FakeKernel implements Kernel {
   readonly calls: RecordedCall[] = [];
   readonly mounts: MountCalls;
   readonly processes: ProcessCalls;
   readonly sockets: SocketCalls;
+  readonly internet: InternetCalls;
   readonly namespaces: NamespaceCalls;
+  readonly userNamespaces: UserNamespaceCalls;
   readonly nft: NftCalls;
+  readonly flows: FlowCalls;
   readonly seccomp: SeccompCalls;
 
   /** The daemon's own network namespace; add the host's links here. */
   readonly hostNetns = new FakeNetns();
   /** Network namespaces by path. */
   readonly netns = new Map<string, FakeNetns>();
+  /** User namespaces by the file that keeps them. */
+  readonly userns = new Map<string, IdMapping>();
   /** What is mounted, oldest first. */
   readonly mounted: { readonly target: string; readonly mount: Mount }[] = [];
+  /** Who listens to changes of nftables. */
+  readonly nftListeners = new Set<(notice: NftNotice | null) => void>();
   /** Answers of `nft.list`, by the namespace asked and the command. */
   answerNft: (netns: FakeNetns, command: string) => unknown = () => ({ nftables: [] });
   /** The program that `seccomp.compile` gives; null as where libseccomp is missing. */
   seccompProgram: Buffer | null = Buffer.alloc(8);
   /** Peers of seqpacket sockets by path; a missing one refuses with ENOENT. */
   readonly seqpacketPeers = new Map<string, () => Duplex>();
+  /** Ports, and who else has some. */
+  readonly host = new FakeInternet();
   peer = { pid: 1, uid: 0, gid: 0 };
   /** Datagrams sent, as address and text. */
   readonly datagrams: (readonly [address: string, text: string])[] = [];
@@ -82,11 +104,25 @@ export class FakeKernel implements Kernel {
     this.mounts = this.#recorded('mounts', this.#mountCalls());
     this.processes = this.#recorded('processes', this.#processes);
     this.sockets = this.#recorded('sockets', this.#socketCalls());
+    this.internet = this.#recorded('internet', this.host);
     this.namespaces = this.#recorded('namespaces', this.#namespaceCalls());
+    this.userNamespaces = this.#recorded('userNamespaces', this.#userNamespaceCalls());
     this.nft = this.#recorded('nft', {
       run: (script: string) => void this.#current.nftScripts.push(script),
       list: (command: string) => this.answerNft(this.#current, command),
+      changeElements: (table: NftTable, { remove, add }: NftElementChanges) =>
+        void this.#current.nftScripts.push(
+          [
+            ...remove.map((element) => elementText('delete', table, element)),
+            ...add.map((element) => elementText('add', table, element)),
+          ].join('\n'),
+        ),
+      watch: (listener: (notice: NftNotice | null) => void) => {
+        this.nftListeners.add(listener);
+        return { [Symbol.dispose]: () => void this.nftListeners.delete(listener) };
+      },
     });
+    this.flows = this.#recorded('flows', { forgetUdp: async () => 0 });
     this.seccomp = this.#recorded('seccomp', { compile: () => this.seccompProgram });
   }
 
@@ -99,6 +135,12 @@ export class FakeKernel implements Kernel {
     );
     this.#routeSockets.add(socket);
     return this.#recorded('route', socket);
+  }
+
+  watchLinks(listener: Parameters<Kernel['watchLinks']>[0]): Disposable {
+    const { listeners } = this.hostNetns;
+    listeners.add(listener);
+    return { [Symbol.dispose]: () => void listeners.delete(listener) };
   }
 
   /** Lets the n-th call from now fail (1: the next one), once. */
@@ -152,6 +194,8 @@ export class FakeKernel implements Kernel {
     return [
       ...this.mounted.map(({ target }) => `mount ${target}`),
       ...[...this.netns.keys()].map((path) => `netns ${path}`),
+      ...[...this.userns.keys()].map((path) => `userns ${path}`),
+      ...this.host.held().map((port) => `port ${port}`),
       ...this.hostNetns.madeLinks().map((name) => `link ${name}`),
       ...(this.#routeSockets.size === 0 ? [] : [`${String(this.#routeSockets.size)} rtnetlink sockets`]),
       ...this.running().map(({ pid, argv }) => `process ${String(pid)} ${argv.join(' ')}`),
@@ -162,6 +206,10 @@ export class FakeKernel implements Kernel {
     return {
       mount: (mount, target) => {
         if (mount.options.some((word) => word === 'remount')) return;
+        this.mounted.push({ target, mount });
+      },
+      mountMapped: (mount, target) => {
+        if (UNMAPPABLE.has(mount.type)) throw new KernelError('mount_setattr', 'EINVAL', target);
         this.mounted.push({ target, mount });
       },
       unmount: (target) => {
@@ -178,6 +226,13 @@ export class FakeKernel implements Kernel {
           .reverse()
           .sort((a, b) => depth(b) - depth(a));
       },
+      syncFilesystem: async () => {},
+      mountInThread: async (mount, target) => {
+        this.mounts.mount(mount, target);
+      },
+      unmountInThread: async (target) => {
+        this.mounts.unmount(target);
+      },
     };
   }
 
@@ -193,6 +248,7 @@ export class FakeKernel implements Kernel {
         this.#recorded('datagrams', {
           send: (address: string, payload: Buffer) => void this.datagrams.push([address, payload.toString()]),
           sendAsFile: (address: string, payload: Buffer) => void this.datagrams.push([address, payload.toString()]),
+          sendWith: (address: string, payload: Buffer) => void this.datagrams.push([address, payload.toString()]),
           [Symbol.dispose]: () => undefined,
         }),
       closeOnExec: () => undefined,
@@ -225,6 +281,26 @@ export class FakeKernel implements Kernel {
           this.#current = home;
         }
       },
+    };
+  }
+
+  #userNamespaceCalls(): UserNamespaceCalls {
+    return {
+      open: () => openNull(),
+      create: (mapping, path, netnsPath) => {
+        for (const taken of [path, netnsPath]) {
+          if (taken !== null && (this.userns.has(taken) || this.netns.has(taken))) {
+            throw new KernelError('open', 'EEXIST', taken);
+          }
+        }
+        this.userns.set(path, mapping);
+        if (netnsPath !== null) this.netns.set(netnsPath, new FakeNetns());
+      },
+      createNetns: async (path) => {
+        if (this.netns.has(path)) throw new KernelError('open', 'EEXIST', path);
+        this.netns.set(path, new FakeNetns());
+      },
+      remove: (path) => void this.userns.delete(path),
     };
   }
 
@@ -266,6 +342,15 @@ export class FakeKernel implements Kernel {
 
 /** Calls that reject where others throw. */
 const ASYNC: ReadonlySet<string> = new Set(['wait', 'capture', 'readAll', 'connectSeqpacket']);
+
+/** As nft's language would say it. */
+function elementText(verb: string, { family, name }: NftTable, { set, key, lastPort, data }: NftElement): string {
+  const text = (fields: readonly NftField[]): string =>
+    fields.map((field) => String(Object.values(field)[0])).join(' . ');
+  const range = lastPort === undefined ? '' : `-${String(lastPort)}`;
+  const target = data === undefined || verb === 'delete' ? '' : ` : ${text(data)}`;
+  return `${verb} element ${family} ${name} ${set} { ${text(key)}${range}${target} }`;
+}
 
 function openNull(): Fd {
   return openSync('/dev/null', 'r+') as Fd;

@@ -1,10 +1,11 @@
 import { Writable } from 'node:stream';
 import type { Clock } from '../../src/base/clock.ts';
 import { ConflictError, NotFoundError } from '../../src/base/errors.ts';
-import type { ContainerId } from '../../src/base/ids.ts';
+import type { ContainerId, ExecId } from '../../src/base/ids.ts';
 import type { OutputSink, OutputStream } from '../../src/engine/oci/streams.ts';
 import type { LinuxResources } from '../../src/engine/oci/runtime-spec.ts';
 import type {
+  AdoptedExec,
   AttachSession,
   ExecRequest,
   Monitor,
@@ -12,6 +13,7 @@ import type {
   TaskExit,
   TaskRequest,
 } from '../../src/engine/runtime/monitor.ts';
+import type { CheckpointPlace } from '../../src/engine/runtime/checkpoints.ts';
 import type { OciRuntime } from '../../src/engine/runtime/runtime.ts';
 
 /** What a faked process does once it is started. */
@@ -64,17 +66,20 @@ export class FakeMonitor implements Monitor {
   programOf: (request: TaskRequest | ExecRequest) => Program;
   readonly #clock: Clock;
   readonly #tasks: Map<ContainerId, FakeTask>;
+  readonly #execs: Map<ExecId, AdoptedExec>;
   #nextPid = 100_000;
 
   constructor(
     clock: Clock,
     options: { readonly programOf?: FakeMonitor['programOf']; readonly script?: CallScript } = {},
     tasks = new Map<ContainerId, FakeTask>(),
+    execs = new Map<ExecId, AdoptedExec>(),
   ) {
     this.#clock = clock;
     this.script = options.script ?? new CallScript();
     this.programOf = options.programOf ?? (() => ({ kind: 'wait' }));
     this.#tasks = tasks;
+    this.#execs = execs;
   }
 
   async create(request: TaskRequest): Promise<Task> {
@@ -91,7 +96,15 @@ export class FakeMonitor implements Monitor {
     const task = this.#make(request, false);
     const session = request.attachFirst ? task.join() : null;
     task.run();
+    const { execId, containerId, note = null } = request;
+    if (note !== null) this.#execs.set(execId, { execId, containerId, note, task });
+    task.onDelete = () => this.#execs.delete(execId);
     return { task, session };
+  }
+
+  async adoptExecs(): Promise<readonly AdoptedExec[]> {
+    this.script.step('adoptExecs');
+    return [...this.#execs.values()];
   }
 
   async adopt(containerId: ContainerId): Promise<Task | null> {
@@ -101,7 +114,12 @@ export class FakeMonitor implements Monitor {
 
   /** What a daemon that comes up again has: the same processes, nothing else. */
   restart(): FakeMonitor {
-    return new FakeMonitor(this.#clock, { programOf: this.programOf, script: this.script }, this.#tasks);
+    return new FakeMonitor(this.#clock, { programOf: this.programOf, script: this.script }, this.#tasks, this.#execs);
+  }
+
+  /** Every process is gone, and what was kept of it with it, as after a reboot. */
+  forgetAll(): void {
+    this.#tasks.clear();
   }
 
   /** The task of a container; throws when there is none. */
@@ -300,7 +318,10 @@ export class FakeRuntime implements OciRuntime {
   readonly name: string;
   readonly program = { path: '/nonexistent/runtime', globalArguments: [] };
   readonly acceptsCompiledSeccomp = false;
+  readsNetwork = false;
   readonly script: CallScript;
+  /** What it answers to {@link FakeRuntime.obstacleToCheckpoints}. */
+  obstacle: string | null = null;
   readonly updates = new Map<ContainerId, LinuxResources>();
   readonly #states = new Map<ContainerId, { readonly ociStatus: string; readonly pid: number }>();
 
@@ -337,6 +358,18 @@ export class FakeRuntime implements OciRuntime {
   async resume(id: ContainerId): Promise<void> {
     this.script.step(`resume ${id}`);
     this.set(id, 'running');
+  }
+
+  async obstacleToCheckpoints(): Promise<string | null> {
+    return this.obstacle;
+  }
+
+  async checkpoint(
+    id: ContainerId,
+    { imagePath }: CheckpointPlace,
+    { leaveRunning }: { readonly leaveRunning: boolean },
+  ): Promise<void> {
+    this.script.step(`checkpoint ${id} ${imagePath} ${leaveRunning ? 'running' : 'ended'}`);
   }
 
   async update(id: ContainerId, resources: LinuxResources): Promise<void> {

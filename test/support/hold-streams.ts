@@ -1,7 +1,7 @@
 /** A program for tests: opens every kind of stream of a container and holds them until it is killed. */
 import { SystemClock } from '../../src/base/clock.ts';
-import { connectBus } from '../../src/dbus/connection.ts';
-import { variant } from '../../src/dbus/exported.ts';
+import { connectBus } from '../../src/dbus/bus/connection.ts';
+import { variant } from '../../src/dbus/bus/exported.ts';
 import { createDescriptorCalls } from '../../src/engine/kernel/linux/descriptors.ts';
 import { BusClient } from './bus-containers.ts';
 

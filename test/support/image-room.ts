@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { gunzipSync, gzipSync, zstdDecompressSync } from 'node:zlib';
 import type { Clock } from '../../src/base/clock.ts';
 import { ConflictError, DataLossError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/logger.ts';
@@ -11,13 +11,15 @@ import type { ContentStore } from '../../src/engine/content/store.ts';
 import type { EngineEvent, Events } from '../../src/engine/events/types.ts';
 import { createImages, type ImageRoom } from '../../src/engine/images/index.ts';
 import type { ImageUsers, Progress } from '../../src/engine/images/types.ts';
-import { chainIdsOf, type ChainId, type DiffId, type ImageId } from '../../src/engine/oci/digest.ts';
+import { chainIdsOf, digestOf, type ChainId, type DiffId, type ImageId } from '../../src/engine/oci/digest.ts';
 import type { RegistryClient } from '../../src/engine/registry/client.ts';
 import { Database } from '../../src/engine/state/database.ts';
 import { LayerTable } from '../../src/engine/state/layers.ts';
 import type { LayerStore, UnpackedLayer, UnpackRequest } from '../../src/engine/storage/layers.ts';
+import type { CapturedLayer, CaptureRequest, LayerPacker, WrittenBlob } from '../../src/engine/storage/packing.ts';
 import { FakeClock } from './fake-clock.ts';
 import { MemoryRegistry } from './memory-registry.ts';
+import { tarOf } from './tar-builder.ts';
 
 /** Layers as rows only: checks the diff id like the real one, keeps no files. */
 export class RowLayerStore implements LayerStore {
@@ -33,6 +35,10 @@ export class RowLayerStore implements LayerStore {
 
   async stat(chainId: ChainId): Promise<UnpackedLayer | null> {
     return this.#table.get(chainId);
+  }
+
+  async describe(chainId: ChainId): Promise<Readonly<Record<string, string>>> {
+    return { UpperDir: `/layers/${chainId}` };
   }
 
   announce(): Disposable {
@@ -105,7 +111,7 @@ export async function makeImageRoom(options: TestRoomOptions = {}): Promise<Test
   const database = Database.open(join(directory, 'state.db'));
   const store = await FileContentStore.open(join(directory, 'content'));
   const content = options.wrapContent?.(store) ?? store;
-  const layerTable = new LayerTable(database);
+  const layerTable = new LayerTable(database, 'overlay2');
   const layers = new RowLayerStore(layerTable);
   const registry = new MemoryRegistry();
   const clock = new FakeClock();
@@ -116,14 +122,21 @@ export async function makeImageRoom(options: TestRoomOptions = {}): Promise<Test
     database,
     content,
     layers,
+    layerTable,
+    packer: { compress: gzipFile, capture: async (request) => captureRow(layers, request) },
     registry: options.registry ?? registry,
     events: { publish: (event) => void events.push(event) } as Events,
     users,
     clock: options.clock ?? clock,
     logger: silentLogger,
     platform: { os: 'linux', architecture: 'amd64' },
+    bestPlatform: { os: 'linux', architecture: 'amd64', variant: 'v3' },
     engineVersion: '1.2.3',
-    limits: { maxConcurrentDownloads: 3, maxDownloadAttempts: options.maxDownloadAttempts ?? 5 },
+    limits: {
+      maxConcurrentDownloads: 3,
+      maxDownloadAttempts: options.maxDownloadAttempts ?? 5,
+      maxConcurrentUploads: 5,
+    },
   });
   return {
     images,
@@ -159,6 +172,14 @@ export function statusesOf(shown: readonly Progress[]): readonly string[] {
     .map(({ status, id }) => (id === undefined ? (status ?? '') : `${id}: ${status ?? ''}`));
 }
 
+/** As a layer worker does it, without one. */
+async function gzipFile(request: Parameters<LayerPacker['compress']>[0]): Promise<WrittenBlob> {
+  const blob = gzipSync(await readFile(request.plainPath), { level: 1 });
+  request.signal?.throwIfAborted();
+  await writeFile(request.blobPath, blob);
+  return { digest: digestOf(blob), sizeBytes: blob.length };
+}
+
 function chainOf(parent: ChainId | null, diffId: DiffId): ChainId {
   const [chainId] = chainIdsOf(parent === null ? [diffId] : [parent as string as DiffId, diffId]).slice(-1);
   if (chainId === undefined) throw new Error('no chain id');
@@ -169,4 +190,16 @@ function inflate(blob: Buffer): Buffer {
   if (blob[0] === 0x1f && blob[1] === 0x8b) return gunzipSync(blob);
   if (blob.readUInt32BE(0) === 0x28b52ffd) return zstdDecompressSync(blob);
   return blob;
+}
+
+/** A container that has changed one file to what its name says; nothing when that is `unchanged`. */
+async function captureRow(layers: RowLayerStore, request: CaptureRequest): Promise<CapturedLayer | null> {
+  const { snapshot, parent, blobPath, signal } = request;
+  await request.onTaken?.();
+  if (snapshot === 'unchanged') return null;
+  const blob = gzipSync(tarOf([{ name: 'changed', data: snapshot }]));
+  await writeFile(blobPath, blob);
+  const wanted = { blobPath, parent, diffId: null };
+  const layer = await layers.unpack(signal === undefined ? wanted : { ...wanted, signal });
+  return { ...layer, blob: { digest: digestOf(blob), sizeBytes: blob.length } };
 }

@@ -2,24 +2,30 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SystemClock } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
 import type { FileCalls } from '../../src/engine/kernel/files.ts';
 import type { Kernel } from '../../src/engine/kernel/kernel.ts';
+import { LinuxBtrfs } from '../../src/engine/kernel/linux/btrfs.ts';
 import { createLinuxKernel } from '../../src/engine/kernel/linux/index.ts';
 import { LinuxFiles } from '../../src/engine/kernel/linux/files.ts';
 import { Database } from '../../src/engine/state/database.ts';
 import { LayerTable } from '../../src/engine/state/layers.ts';
+import { BtrfsDriver } from '../../src/engine/storage/btrfs/driver.ts';
 import type { StorageDriver } from '../../src/engine/storage/driver.ts';
 import { DriverLayerStore } from '../../src/engine/storage/layers/driver-layer-store.ts';
-import { LayerWorkers } from '../../src/engine/storage/layers/workers.ts';
+import { DriverLayerPacker } from '../../src/engine/storage/layers/driver-layer-packer.ts';
+import type { LayerWorkers } from '../../src/engine/storage/layers/workers.ts';
 import { Overlay2Driver } from '../../src/engine/storage/overlay2/driver.ts';
 import { probeOverlay2 } from '../../src/engine/storage/overlay2/probe.ts';
 import { VfsDriver } from '../../src/engine/storage/vfs/driver.ts';
+import { activeThinDevices, hasThinPools, openTestDevicemapper, type TestDevicemapper } from './devicemapper.ts';
+import { layerThreads } from './layer-threads.ts';
+import { LoopDisk } from './loop-disk.ts';
+import { LoopbackDriver } from './loopback-driver.ts';
 
-export const LAYER_WORKER_URL = new URL('../../src/service/layer-worker.ts', import.meta.url);
-
-export type DriverName = 'overlay2' | 'vfs';
+/** `loopback` stands for drivers that give block devices, where the kernel has no thin pools. */
+export const DRIVERS = ['overlay2', 'btrfs', 'vfs', 'loopback', 'devicemapper'] as const;
+export type DriverName = (typeof DRIVERS)[number];
 
 /** A driver with its workers below a directory. */
 export interface TestStorage extends AsyncDisposable {
@@ -30,37 +36,78 @@ export interface TestStorage extends AsyncDisposable {
   readonly workers: LayerWorkers;
   readonly table: LayerTable;
   readonly layers: DriverLayerStore;
+  readonly packer: DriverLayerPacker;
   reopenDriver(): Promise<StorageDriver>;
+  /** Snapshots that a driver with holds has switched on. */
+  devices(): readonly string[];
   /** Writes bytes to a file of their own. */
   blob(bytes: Uint8Array): string;
 }
 
-/** `base`: where to put it, when not in the temporary directory. */
-export async function makeTestStorage(name: DriverName, base: string = tmpdir()): Promise<TestStorage> {
-  const root = mkdtempSync(join(base, `storage-${name}-`));
+/** Why a driver cannot be tried on this machine; null when it can. */
+export function obstacleOf(name: DriverName): string | null {
+  if (process.getuid?.() !== 0) return 'mounting needs root';
+  // Whoever lists the cases of a guest has another kernel than the guest.
+  const isGuest = process.env['MOORED_TEST_GUEST'] !== undefined;
+  if (name === 'devicemapper') return isGuest || hasThinPools() ? null : 'this kernel has no thin pools: test/vm has';
+  if (name === 'loopback') return LoopDisk.obstacle('ext4');
+  return name === 'btrfs' ? LoopDisk.obstacle('btrfs') : null;
+}
+
+/** `base`: where to put it, when not in the temporary directory, or, for btrfs, on a disk of its own. */
+export async function makeTestStorage(name: DriverName, base?: string): Promise<TestStorage> {
+  if (name === 'btrfs' && base === undefined) return onOwnDisk();
+  const root = mkdtempSync(join(base ?? tmpdir(), `storage-${name}-`));
   const storage = await openTestStorage(name, root);
   return {
     ...storage,
     async [Symbol.asyncDispose]() {
       await storage[Symbol.asyncDispose]();
-      rmSync(root, { recursive: true });
+      // Read-only subvolumes go with their disk.
+      if (name !== 'btrfs') rmSync(root, { recursive: true });
     },
   };
+}
+
+async function onOwnDisk(): Promise<TestStorage> {
+  const disk = await LoopDisk.make('btrfs');
+  try {
+    const storage = await makeTestStorage('btrfs', disk.path);
+    return {
+      ...storage,
+      async [Symbol.asyncDispose]() {
+        await storage[Symbol.asyncDispose]();
+        await disk[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await disk[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 /** Storage with its state file in a directory that stays; what a restarted daemon does. */
 export async function openTestStorage(name: DriverName, root: string): Promise<TestStorage> {
   const kernel = createLinuxKernel();
-  const workers = new LayerWorkers({ url: LAYER_WORKER_URL, clock: new SystemClock() });
+  const workers = layerThreads('work');
+  let thin: TestDevicemapper | null = null;
   const openDriver = async (): Promise<StorageDriver> => {
-    if (name === 'vfs')
-      return VfsDriver.open({ root: join(root, name), copyTree: async (from, to) => workers.copyTree(from, to) });
+    if (name === 'devicemapper') return (thin = await openTestDevicemapper(join(root, name), kernel)).driver;
+    const deleteTree = async (path: string): Promise<void> => workers.deleteTree(path);
+    if (name === 'btrfs') {
+      return BtrfsDriver.open({ root: join(root, name), calls: new LinuxBtrfs(), deleteTree });
+    }
+    if (name === 'loopback') return LoopbackDriver.open(join(root, name), kernel.mounts);
+    if (name === 'vfs') {
+      const copyTree = async (from: string, to: string): Promise<void> => workers.copyTree(from, to);
+      return VfsDriver.open({ root: join(root, name), copyTree, deleteTree });
+    }
     const probe = await probeOverlay2(kernel, join(root, name));
     if (!probe.works) throw new Error(probe.reason);
-    return Overlay2Driver.open({ root: join(root, name), support: probe.support });
+    return Overlay2Driver.open({ root: join(root, name), support: probe.support, deleteTree });
   };
   const database = Database.open(join(root, 'state.db'));
-  const table = new LayerTable(database);
+  const table = new LayerTable(database, name);
   const driver = await openDriver();
   const layers = new DriverLayerStore({
     driver,
@@ -70,6 +117,8 @@ export async function openTestStorage(name: DriverName, root: string): Promise<T
     mountRoot: join(root, 'mounts'),
     logger: silentLogger,
   });
+  const streamers = layerThreads('streams');
+  const packer = new DriverLayerPacker({ driver, layers, workers, streamers });
   let blobs = 0;
   return {
     root,
@@ -79,7 +128,9 @@ export async function openTestStorage(name: DriverName, root: string): Promise<T
     workers,
     table,
     layers,
+    packer,
     reopenDriver: openDriver,
+    devices: () => (driver instanceof LoopbackDriver ? driver.devices : activeThinDevices(join(root, name))),
     blob: (bytes) => {
       blobs += 1;
       const path = join(root, `blob-${String(blobs)}`);
@@ -87,7 +138,7 @@ export async function openTestStorage(name: DriverName, root: string): Promise<T
       return path;
     },
     async [Symbol.asyncDispose]() {
-      await workers[Symbol.asyncDispose]();
+      await thin?.[Symbol.asyncDispose]();
       database[Symbol.dispose]();
     },
   };

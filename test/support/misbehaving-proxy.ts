@@ -20,7 +20,18 @@ export type Misbehaviour =
   /** Close the connection before a status line. */
   | { readonly kind: 'hang-up' }
   /** Send this many bytes, then nothing more until the client goes. */
-  | { readonly kind: 'stall'; readonly afterBytes: number };
+  | { readonly kind: 'stall'; readonly afterBytes: number }
+  /** Take the request and never answer. */
+  | { readonly kind: 'hang' }
+  /** Answer what this makes of the registry's whole answer. */
+  | { readonly kind: 'rewrite'; readonly rewrite: (answer: WholeAnswer) => WholeAnswer };
+
+/** An answer that has been read to its end. Its length is told anew. */
+export interface WholeAnswer {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: Buffer;
+}
 
 export interface ProxiedRequest {
   readonly method: string;
@@ -34,6 +45,10 @@ export interface MisbehavingProxy extends AsyncDisposable {
   readonly host: string;
   /** Every request so far. */
   readonly requests: readonly ProxiedRequest[];
+  /** How many bytes of bodies it has sent. */
+  readonly sentBytes: number;
+  /** How many answers are under way. */
+  readonly openCount: number;
 }
 
 /** Starts a proxy before `upstream` (host:port; null when `decide` answers everything). */
@@ -42,12 +57,21 @@ export async function startProxy(
   decide: (request: ProxiedRequest) => Misbehaviour | null,
 ): Promise<MisbehavingProxy> {
   const requests: ProxiedRequest[] = [];
+  let sentBytes = 0;
+  let openCount = 0;
   const server = createServer((incoming, answer) => {
     const method = incoming.method ?? 'GET';
     const path = incoming.url ?? '/';
     const earlier = requests.filter((past) => past.method === method && past.path === path).length;
     const request = { method, path, headers: incoming.headers, earlier };
     requests.push(request);
+    openCount += 1;
+    answer.on('close', () => (openCount -= 1));
+    const write = answer.write.bind(answer) as (chunk: Buffer, ...rest: unknown[]) => boolean;
+    answer.write = ((chunk: Buffer, ...rest: unknown[]) => {
+      sentBytes += chunk.length;
+      return write(chunk, ...rest);
+    }) as typeof answer.write;
     serve(upstream, incoming, answer, decide(request));
   });
   const { promise: listening, resolve } = Promise.withResolvers<void>();
@@ -57,6 +81,12 @@ export async function startProxy(
   return {
     host: `127.0.0.1:${String(port)}`,
     requests,
+    get sentBytes() {
+      return sentBytes;
+    },
+    get openCount() {
+      return openCount;
+    },
     async [Symbol.asyncDispose]() {
       const { promise: closed, resolve: onClosed } = Promise.withResolvers<void>();
       server.close(() => onClosed());
@@ -76,6 +106,7 @@ function serve(
     incoming.socket.destroy();
     return;
   }
+  if (misbehaviour?.kind === 'hang') return;
   if (misbehaviour?.kind === 'answer') {
     answer.writeHead(misbehaviour.status, misbehaviour.headers);
     answer.end(misbehaviour.body ?? '');
@@ -90,6 +121,10 @@ function serve(
   const headers = { ...incoming.headers, host: upstream };
   const onward = httpRequest({ hostname, port, method: incoming.method, path: incoming.url, headers }, (reply) => {
     // A redirect or an upload location must lead back through the proxy.
+    if (misbehaviour?.kind === 'rewrite') {
+      void rewriteInto(reply, answer, misbehaviour.rewrite);
+      return;
+    }
     const location = reply.headers.location?.replace(`//${upstream}`, `//${incoming.headers.host ?? ''}`);
     answer.writeHead(reply.statusCode ?? 500, { ...reply.headers, ...(location === undefined ? {} : { location }) });
     relay(reply, answer, misbehaviour);
@@ -97,6 +132,23 @@ function serve(
   onward.on('error', () => answer.destroy());
   answer.on('close', () => onward.destroy());
   incoming.pipe(onward);
+}
+
+async function rewriteInto(
+  reply: IncomingMessage,
+  answer: ServerResponse,
+  rewrite: (answer: WholeAnswer) => WholeAnswer,
+): Promise<void> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of reply as AsyncIterable<Buffer>) chunks.push(chunk);
+  const { status, headers, body } = rewrite({
+    status: reply.statusCode ?? 500,
+    headers: reply.headers,
+    body: Buffer.concat(chunks),
+  });
+  answer.writeHead(status, { ...headers, 'content-length': String(body.length) });
+  answer.write(body);
+  answer.end();
 }
 
 function relay(reply: IncomingMessage, answer: ServerResponse, misbehaviour: Misbehaviour | null): void {

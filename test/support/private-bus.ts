@@ -21,11 +21,11 @@ import { promisify } from 'node:util';
 import type { ChildProcess } from 'node:child_process';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { SystemClock } from '../../src/base/clock.ts';
-import type { BusConnection } from '../../src/dbus/connection.ts';
-import { connectBus } from '../../src/dbus/connection.ts';
+import type { BusConnection } from '../../src/dbus/bus/connection.ts';
+import { connectBus } from '../../src/dbus/bus/connection.ts';
 import { SERVICE } from '../../src/dbus/names.ts';
-import type { IncomingMessage, OutgoingMessage } from '../../src/dbus/wire/message.ts';
-import { encodeMessage } from '../../src/dbus/wire/message.ts';
+import type { IncomingMessage, OutgoingMessage } from '../../src/dbus/bus/wire/message.ts';
+import { encodeMessage } from '../../src/dbus/bus/wire/message.ts';
 import { createDescriptorCalls } from '../../src/engine/kernel/linux/descriptors.ts';
 
 /** Why tests on a bus are skipped here; null where they run. */

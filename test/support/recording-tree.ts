@@ -1,4 +1,4 @@
-import type { Call, ExportedObject, ObjectTree, Peer } from '../../src/dbus/exported.ts';
+import type { Call, ExportedObject, ObjectTree, Peer } from '../../src/dbus/bus/exported.ts';
 
 /** A signal that a tree sent. */
 export interface SentSignal {

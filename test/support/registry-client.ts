@@ -13,6 +13,10 @@ export function makeRegistryClient(options: Partial<RegistryClientOptions> = {})
     certificatesDirectory: null,
     insecureRegistries: [],
     mirrors: [],
+    mirrorsByPrefix: [],
+    addedRegistries: [],
+    blockedRegistries: [],
+    credentials: null,
     random: () => 0,
     ...options,
   });

@@ -35,6 +35,12 @@ export interface RegistryOptions {
   readonly htpasswd?: string;
   /** Extra configuration, as the registry's YAML. */
   readonly yaml?: string;
+  /** Where it listens; 127.0.0.1 by default. */
+  readonly address?: string;
+  /** Its certificate; with `clientAuthority` (PEM file) it wants to see one of the client too. */
+  readonly tls?: { readonly certificate: string; readonly key: string; readonly clientAuthority?: string };
+  /** Content of another registry to serve. */
+  readonly data?: string;
 }
 
 /** Starts a registry; disposing stops it and deletes its directory. */
@@ -44,8 +50,8 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
   const lines = [
     'version: 0.1',
     'log: {level: info, formatter: json}',
-    `storage: {filesystem: {rootdirectory: ${directory}/data}, delete: {enabled: true}}`,
-    'http: {addr: "127.0.0.1:0", secret: test}',
+    `storage: {filesystem: {rootdirectory: ${options.data ?? `${directory}/data`}}, delete: {enabled: true}}`,
+    `http: {addr: "${options.address ?? '127.0.0.1'}:0", secret: test${tlsOf(options)}}`,
   ];
   if (options.htpasswd !== undefined) {
     await writeFile(join(directory, 'htpasswd'), options.htpasswd);
@@ -64,6 +70,12 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Test
     await dispose();
     throw error;
   }
+}
+
+function tlsOf({ tls }: RegistryOptions): string {
+  if (tls === undefined) return '';
+  const clients = tls.clientAuthority === undefined ? '' : `, clientcas: ["${tls.clientAuthority}"]`;
+  return `, tls: {certificate: "${tls.certificate}", key: "${tls.key}"${clients}}`;
 }
 
 /** Uploads an image by the distribution API; returns the manifest's digest. */
@@ -122,14 +134,14 @@ async function expectStatus(answer: Response, status: number): Promise<void> {
   if (answer.status !== status) throw new Error(`${answer.url}: ${String(answer.status)} ${body}`);
 }
 
-/** The registry logs `listening on 127.0.0.1:PORT` once it does. */
+/** The registry logs `listening on ADDRESS:PORT` (and `, tls`) once it does. */
 async function listeningHost(child: ChildProcess): Promise<string> {
   if (child.stderr === null) throw new Error('no stderr');
   const lines = createInterface({ input: child.stderr });
   const seen: string[] = [];
   for await (const line of lines) {
     seen.push(line);
-    const host = /listening on (127\.0\.0\.1:\d+)/.exec(line)?.[1];
+    const host = /listening on ([\d.]+:\d+)/.exec(line)?.[1];
     if (host === undefined) continue;
     // Keep draining: a full pipe would stop the registry.
     child.stderr.resume();

@@ -1,5 +1,5 @@
 /** A volume as the dispatcher's tests need one: methods with and without descriptors, errors, and a slow one. */
-import type { Call, ExportedObject } from '../../src/dbus/exported.ts';
+import type { Call, ExportedObject } from '../../src/dbus/bus/exported.ts';
 import { interfaceName, namedPath } from '../../src/dbus/names.ts';
 
 /** What the methods do; each test says what it needs. */

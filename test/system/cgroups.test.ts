@@ -54,6 +54,14 @@ describe.skipIf(obstacle !== null)(
         Slice: 'docker.slice',
         ActiveState: 'active',
       });
+      const changes = '-m 128m --memory-swap 160m --pids-limit 88 --cpus 0.25';
+      await rig.ok(`docker update ${changes} lim-${runtime} && systemctl daemon-reload`);
+      expect(await show(scope, 'MemoryMax', 'MemorySwapMax', 'CPUQuotaPerSecUSec', 'TasksMax')).toEqual({
+        MemoryMax: String(128 * 1024 * 1024),
+        MemorySwapMax: String(32 * 1024 * 1024),
+        CPUQuotaPerSecUSec: '250ms',
+        TasksMax: '88',
+      });
       await isCalled(scope, `lim-${runtime}`);
       await rig.ok(`docker rename lim-${runtime} other-${runtime}`);
       await isCalled(scope, `other-${runtime}`);

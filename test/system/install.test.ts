@@ -17,7 +17,7 @@ describe.skipIf(obstacle !== null)(`an installed moored${reason}`, () => {
     const verified = await rig.run(`systemd-analyze verify ${UNITS.join(' ')}`);
     expect(verified).toEqual({ code: 0, stdout: '', stderr: '' });
     expect((await rig.ok('pkaction')).split('\n').filter((action) => action.startsWith('org.moored.'))).toHaveLength(
-      11,
+      12,
     );
     expect(await rig.ok('busctl list --activatable --no-legend')).toContain('org.moored.Engine1');
     expect(await rig.ok('getent group docker; id -un dockremap')).toMatch(/^docker:x:[^]*\ndockremap$/);

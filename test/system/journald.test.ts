@@ -73,12 +73,16 @@ describe.skipIf(obstacle !== null)(
       expect(refused.stderr).toContain(text);
     });
 
-    it('warns of fields that this conmon cannot write, and writes them where it can', async () => {
-      const created = await rig.run('docker run --name labelled --label team=a --log-opt labels=team busybox echo x');
-      const [entry] = await entries('CONTAINER_NAME=labelled');
-      const canWrite = (await rig.run('conmon --help | grep -q log-label')).code === 0;
-      if (canWrite) expect(entry).toMatchObject({ TEAM: 'a', IMAGE_NAME: 'busybox' });
-      else expect(created.stderr).toContain(`log opt 'labels' has no effect`);
+    it('has labels and variables beside each line, whatever conmon can write', async () => {
+      const what = '--label team=a --env MODE=fast --log-opt labels=team --log-opt env=MODE';
+      await rig.ok(`docker run --name labelled ${what} busybox sh -c 'echo x; echo y >&2'`);
+      await rig.until('test $(journalctl -q -o cat TEAM=a MODE=fast | wc -l) -ge 2', 'both lines');
+      const found = await entries('CONTAINER_NAME=labelled TEAM=a');
+      expect(found).toMatchObject([
+        { TEAM: 'a', MODE: 'fast', IMAGE_NAME: 'busybox', PRIORITY: '6' },
+        { TEAM: 'a', MODE: 'fast', IMAGE_NAME: 'busybox', PRIORITY: '3' },
+      ]);
+      expect(found.map(({ MESSAGE }) => MESSAGE?.trim())).toEqual(['x', 'y']);
       await rig.ok('docker rm labelled');
     });
 

@@ -8,10 +8,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';
 import { SystemClock } from '../../../src/base/clock.ts';
-import type { BusConnection } from '../../../src/dbus/connection.ts';
-import { BUS_NAME, BUS_PATH, connectBus } from '../../../src/dbus/connection.ts';
+import type { BusConnection } from '../../../src/dbus/bus/connection.ts';
+import { BUS_NAME, BUS_PATH, connectBus } from '../../../src/dbus/bus/connection.ts';
 import { createDescriptorCalls } from '../../../src/engine/kernel/linux/descriptors.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { PATIENCE } from '../../support/patience.ts';
 import { PrivateBus, whyNoBus } from '../../support/private-bus.ts';
 
 const descriptors = createDescriptorCalls();
@@ -62,7 +63,7 @@ describe('connecting in vain', () => {
   it('gives up after ten seconds of silence', async () => {
     const clock = new FakeClock();
     const connecting = expect(connectTo(null, { clock })).rejects.toThrow('does not answer');
-    await vi.waitFor(() => expect(clock.pendingCount).toBe(1));
+    await vi.waitFor(() => expect(clock.pendingCount).toBe(1), PATIENCE);
     await clock.advance(10_000);
     await connecting;
   });

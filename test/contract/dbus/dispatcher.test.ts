@@ -3,13 +3,14 @@ import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:f
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ConflictError, NotFoundError } from '../../../src/base/errors.ts';
-import type { BusConnection } from '../../../src/dbus/connection.ts';
-import type { Call } from '../../../src/dbus/exported.ts';
-import { variant } from '../../../src/dbus/exported.ts';
+import type { BusConnection } from '../../../src/dbus/bus/connection.ts';
+import type { Call } from '../../../src/dbus/bus/exported.ts';
+import { variant } from '../../../src/dbus/bus/exported.ts';
 import { interfaceName, namedPath, ROOT, SERVICE } from '../../../src/dbus/names.ts';
 import { createDescriptorCalls } from '../../../src/engine/kernel/linux/descriptors.ts';
 import type { BareFront } from '../../support/bus-front.ts';
 import { startBareFront } from '../../support/bus-front.ts';
+import { PATIENCE } from '../../support/patience.ts';
 import { PrivateBus, whyNoBus } from '../../support/private-bus.ts';
 import { volumeObject } from '../../support/volume-object.ts';
 
@@ -155,7 +156,7 @@ describe.skipIf(whyNoBus !== null)(`dispatcher${whyNoBus === null ? '' : ` (skip
     await vi.waitFor(() => {
       pipe.output.write('x');
       expect(pipe.output.destroyed).toBe(true);
-    });
+    }, PATIENCE);
     expect((await broken.promise).message).toContain('EPIPE');
   });
 
@@ -166,7 +167,10 @@ describe.skipIf(whyNoBus !== null)(`dispatcher${whyNoBus === null ? '' : ` (skip
     front.tree.add(volumeObject('web', { Export }));
     client.send({ type: 'call', flags: 1, destination: SERVICE, path, interface: VOLUME, member: 'Export' });
     const fields = { member: 'Export', error: expect.stringContaining('a slip') };
-    await vi.waitFor(() => expect(front.log).toContainEqual(expect.objectContaining({ level: 'error', fields })));
+    await vi.waitFor(
+      () => expect(front.log).toContainEqual(expect.objectContaining({ level: 'error', fields })),
+      PATIENCE,
+    );
   });
 
   it('finds a method without an interface', async () => {
@@ -196,7 +200,7 @@ describe.skipIf(whyNoBus !== null)(`dispatcher${whyNoBus === null ? '' : ` (skip
     const { fd: sent, output } = descriptors.openPipe();
     output.end('sent');
     expect(await call('Import', 'ha{sv}', [sent, {}])).toEqual(['/got/sent']);
-    await vi.waitFor(() => expect(pipesOpen()).toBe(before));
+    await vi.waitFor(() => expect(pipesOpen()).toBe(before), PATIENCE);
   });
 
   it('keeps a hundred calls with descriptors apart', async () => {
@@ -228,7 +232,7 @@ describe.skipIf(whyNoBus !== null)(`dispatcher${whyNoBus === null ? '' : ` (skip
     await expect(call('Nothing', 'h', [open()])).rejects.toMatchObject({
       message: expect.stringContaining('no method'),
     });
-    await vi.waitFor(() => expect(zeros()).toBe(0));
+    await vi.waitFor(() => expect(zeros()).toBe(0), PATIENCE);
   });
 
   it('gives a file by its descriptor to busctl', async () => {
@@ -252,10 +256,10 @@ describe.skipIf(whyNoBus !== null)(`dispatcher${whyNoBus === null ? '' : ` (skip
     );
     const other = await bus.connect();
     const left = other.call({ destination: SERVICE, path, interface: VOLUME, member: 'Inspect' });
-    await vi.waitFor(() => expect(front.dispatcher.callCount).toBe(1));
+    await vi.waitFor(() => expect(front.dispatcher.callCount).toBe(1), PATIENCE);
     other.close();
     await expect(left).rejects.toThrow('closed');
-    await vi.waitFor(() => expect(front.dispatcher.callCount).toBe(0));
+    await vi.waitFor(() => expect(front.dispatcher.callCount).toBe(0), PATIENCE);
     expect(reasons).toMatchObject([{ name: 'AbortError' }]);
   });
 

@@ -5,11 +5,11 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { encodeMessage } from '../../../src/dbus/wire/message.ts';
+import { encodeMessage } from '../../../src/dbus/bus/wire/message.ts';
 import { startBareFront } from '../../support/bus-front.ts';
 
 /** What the daemon grants it, with room for a busy machine; libdbus would wait 25 s for each answer. */
-const BOUND_MS = 6_000;
+const BOUND_MS = 15_000;
 
 describe('a bus that hangs', () => {
   let directory: string;
@@ -44,11 +44,11 @@ describe('a bus that hangs', () => {
     return performance.now() - began;
   }
 
-  it('says nothing at all', { timeout: 3 * BOUND_MS }, async () => {
+  it('says nothing at all', { timeout: 4 * BOUND_MS }, async () => {
     expect(await lifeMs(await listen(() => undefined))).toBeLessThan(BOUND_MS);
   });
 
-  it('authenticates and says nothing more', { timeout: 3 * BOUND_MS }, async () => {
+  it('authenticates and says nothing more', { timeout: 4 * BOUND_MS }, async () => {
     const said: string[] = [];
     const address = await listen((bytes, socket) => {
       const text = bytes.toString('latin1');
@@ -60,7 +60,7 @@ describe('a bus that hangs', () => {
     expect(said.join('')).toContain('Hello');
   });
 
-  it('greets and says nothing more', { timeout: 3 * BOUND_MS }, async () => {
+  it('greets and says nothing more', { timeout: 4 * BOUND_MS }, async () => {
     const address = await listen((bytes, socket) => {
       const text = bytes.toString('latin1');
       if (text.includes('AUTH EXTERNAL')) socket.write('OK 0123456789abcdef0123456789abcdef\r\n');

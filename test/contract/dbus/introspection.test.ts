@@ -4,11 +4,11 @@
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ExportedObject } from '../../../src/dbus/exported.ts';
+import type { ExportedObject } from '../../../src/dbus/bus/exported.ts';
 import { INTROSPECTION_FOLDER, interfaceInfo } from '../../../src/dbus/introspection.ts';
 import { ROOT, SERVICE } from '../../../src/dbus/names.ts';
-import type { InterfaceInfo } from '../../../src/dbus/xml.ts';
-import { parseIntrospection } from '../../../src/dbus/xml.ts';
+import type { InterfaceInfo } from '../../../src/dbus/bus/xml.ts';
+import { parseIntrospection } from '../../../src/dbus/bus/xml.ts';
 import type { BareFront } from '../../support/bus-front.ts';
 import { startBareFront } from '../../support/bus-front.ts';
 import { PrivateBus, whyNoBus } from '../../support/private-bus.ts';

@@ -13,7 +13,7 @@ export interface FirewallSubject extends Disposable {
 
 const network = (bridgeName: string): FirewallNetwork => ({
   bridgeName,
-  ipv4Subnet: '10.197.0.0/24',
+  ipv4Subnet: bridgeName === 'fc0' ? '10.197.0.0/24' : '10.197.1.0/24',
   ipv6Subnet: null,
   masquerade: true,
   interContainer: true,

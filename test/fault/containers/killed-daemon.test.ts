@@ -104,6 +104,33 @@ describe('a daemon killed at any effect', () => {
     );
   });
 
+  it('of commit leaves nothing paused', async () => {
+    const effects = await killAtEach(
+      running,
+      async (engine, id) =>
+        engine.room.commit(id, {
+          repository: null,
+          tag: null,
+          author: '',
+          comment: '',
+          pause: true,
+          changes: [],
+          config: null,
+        }),
+      async (engine, id, how) => {
+        expect(engine.status(id), how).toBe('running');
+        // Whichever pause the user makes is his own again.
+        await engine.room.pause(id);
+        await engine.reopen();
+        await engine.settle();
+        expect(engine.status(id), how).toBe('paused');
+        await engine.room.remove(id, { force: true, volumes: true });
+        await endsClean(engine, how);
+      },
+    );
+    expect(effects).toBeGreaterThan(4);
+  });
+
   it('of rm goes on with it, or never began', async () => {
     const effects = await killAtEach(
       (engine) => engine.create(RICH, 'box'),

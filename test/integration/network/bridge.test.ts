@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { call, inside, ipOf, netnsOf, NetworkRig, nftTables, publish, RemoteHost, serveIn, unfit } from './rig.ts';
+import type { TestContainer } from './rig.ts';
 
 describe.skipIf(unfit !== null)(`the default bridge${unfit === null ? '' : ` (skipped: ${unfit})`}`, () => {
   it('gives a container address, routes and loopback, and nothing of IPv6', async () => {
@@ -21,7 +22,8 @@ describe.skipIf(unfit !== null)(`the default bridge${unfit === null ? '' : ` (sk
     const links = await inside(netns, 'ip', '-o', 'link');
     expect(links).toMatch(/lo: .*[<,]UP[,>]/);
     expect(links).toMatch(/eth0@.*[<,]UP[,>].*mtu 1500.*02:42:99:99:99:99/s);
-    expect(await inside(netns, 'ip', '-o', '-6', 'addr')).toBe('');
+    const ipv6 = await inside(netns, 'ip', '-o', '-6', 'addr');
+    expect(ipv6.match(/inet6 \S+/g)).toEqual(['inet6 ::1/128']);
     const routes = (await inside(netns, 'ip', 'route')).split('\n').map((line) => line.trim());
     expect(routes[0]).toBe(`default via ${rig.gateway} dev eth0`);
     expect(routes[1]).toMatch(new RegExp(`^${subnet} dev eth0 .*src ${ipOf(container)}$`));
@@ -46,7 +48,9 @@ describe.skipIf(unfit !== null)(`the default bridge${unfit === null ? '' : ` (sk
     const container = await rig.container({ portBindings: [publish(0, 80), publish(28081, 81, remote.hostAddress)] });
     const neighbour = await rig.container();
     for (const port of [80, 81, 82]) await rig.serve(netnsOf(container), port, `port ${String(port)}`);
-    const hostPort = container.sandbox.endpoints[0]!.publishedPorts[0]!.hostPort;
+    const hostPort = container.sandbox.endpoints[0]!.publishedPorts.find(
+      (port) => port.container.port === 80,
+    )!.hostPort;
 
     expect(await call(null, '127.0.0.1', hostPort)).toBe(`port 80 ${rig.gateway}`);
     expect(await call(null, '127.8.8.8', hostPort)).toBe(`port 80 ${rig.gateway}`);
@@ -103,6 +107,23 @@ describe.skipIf(unfit !== null)(`the default bridge${unfit === null ? '' : ` (sk
     await expect(call(netnsOf(first), ipOf(second), 80)).rejects.toThrow();
     const { hostPort } = second.sandbox.endpoints[0]!.publishedPorts[0]!;
     expect(await call(null, '127.0.0.1', hostPort)).toBe(`apart ${rig.gateway}`);
+  });
+
+  it('opens with --icc=false what a link’s target exposes, to the link’s holder alone and while both run', async () => {
+    await using rig = await NetworkRig.startWith({ interContainer: false });
+    const target = await rig.container();
+    const { containerId } = target;
+    const link = { containerId, ports: [{ port: 80, protocol: 'tcp' }] } as const;
+    const [holder, other] = [await rig.container({ opened: [link] }), await rig.container()];
+    const reach = (from: TestContainer, port: number): Promise<string> =>
+      call(netnsOf(from), ipOf(target), port).catch(() => 'closed');
+    for (const port of [80, 81]) await rig.serve(netnsOf(target), port, 'linked');
+    await expect.poll(() => reach(holder, 80), { timeout: 10_000 }).toBe(`linked ${ipOf(holder)}`);
+    expect(await Promise.all([reach(holder, 81), reach(other, 80)])).toEqual(['closed', 'closed']);
+    await rig.networks.tearDown(holder.containerId, holder.sandbox);
+    const heir = await rig.container();
+    expect(ipOf(heir)).not.toBe(ipOf(target));
+    expect(await reach(heir, 80)).toBe('closed');
   });
 
   it('uses a bridge that somebody else made, with its address, and leaves it there', async () => {

@@ -24,6 +24,7 @@ import {
   unfit,
 } from './rig.ts';
 import type { TestContainer } from './rig.ts';
+import { setUp } from '../../support/sandboxes.ts';
 
 const VICTIM = new URL('victim.ts', import.meta.url).pathname;
 
@@ -40,7 +41,7 @@ describe.skipIf(unfit !== null)(`the network room${unfit === null ? '' : ` (skip
     expect(readdirSync(rig.options.netnsDirectory)).toEqual([]);
     expect(rig.networks.get('bridge').endpoints).toEqual([]);
     expect(execFileSync('nft', ['list', 'table', 'ip', tableOf(rig.options)], { encoding: 'utf8' })).not.toContain(
-      'elements',
+      `${ipOf(container)} . 80`,
     );
     // The port is free for anybody, the address for the next container.
     const server = createServer().listen(portOf(container), '0.0.0.0');
@@ -63,7 +64,7 @@ describe.skipIf(unfit !== null)(`the network room${unfit === null ? '' : ` (skip
     const { containerId, sandbox } = await rig.container();
     expect(rig.portCount()).toBe(1);
     await rig.networks.tearDown(containerId, sandbox);
-    await expect.poll(() => rig.portCount(), { timeout: 5000 }).toBe(0);
+    await expect.poll(() => rig.portCount()).toBe(0);
   });
 
   it("refuses a port in dockerd's words and leaves nothing of the container", async () => {
@@ -76,20 +77,22 @@ describe.skipIf(unfit !== null)(`the network room${unfit === null ? '' : ` (skip
     const first = await rig.container({ portBindings: [publish(0, 80)] });
     const taken = portOf(first);
     const refusal = (text: string) =>
-      new RegExp(`^driver failed programming external connectivity on endpoint db \\([0-9a-f]{64}\\): ${text}$`);
+      new RegExp(
+        `^failed to set up container networking: driver failed programming external connectivity on endpoint db \\([0-9a-f]{64}\\): ${text}$`,
+      );
     const start = (hostPort: number, hostIp = '') =>
       rig.container({ containerName: 'db', portBindings: [publish(0, 1), publish(hostPort, 80, hostIp)] });
     await expect(start(taken)).rejects.toThrow(
       refusal(`Bind for 0.0.0.0:${String(taken)} failed: port is already allocated`),
     );
     await expect(start(taken, '127.0.0.1')).rejects.toThrow(
-      refusal(`Error starting userland proxy: listen tcp4 127.0.0.1:${String(taken)}: bind: address already in use`),
+      refusal(`failed to bind host port for 127.0.0.1:${String(taken)}:[0-9.]+:80/tcp: address already in use`),
     );
     await expect(start(foreign)).rejects.toThrow(
-      refusal(`Error starting userland proxy: listen tcp4 0.0.0.0:${String(foreign)}: bind: address already in use`),
+      refusal(`failed to bind host port for 0.0.0.0:${String(foreign)}:[0-9.]+:80/tcp: address already in use`),
     );
     await expect(start(8082, '198.51.100.1')).rejects.toThrow(
-      refusal('Error starting userland proxy: listen tcp4 198.51.100.1:8082: bind: cannot assign requested address'),
+      refusal('failed to bind host port for 198.51.100.1:8082:[0-9.]+:80/tcp: cannot assign requested address'),
     );
     expect(readdirSync(rig.options.netnsDirectory)).toEqual([first.sandbox.netnsPath?.split('/').at(-1)]);
     expect(rig.networks.get('bridge').endpoints).toEqual(first.sandbox.endpoints);
@@ -170,7 +173,7 @@ describe.skipIf(unfit !== null)(`the network room${unfit === null ? '' : ` (skip
     await using rig = await NetworkRig.start();
     const id = newId<ContainerId>();
     kernel.namespaces.createNetns(join(rig.options.netnsDirectory, shortId(id)));
-    const sandbox = await rig.networks.setUp(requestFor(id));
+    const sandbox = await setUp(rig.networks, requestFor(id));
     await rig.serve(sandbox.netnsPath, 80, 'again');
     expect(await call(null, sandbox.endpoints[0]!.ipv4Address!, 80)).toBe(`again ${rig.gateway}`);
     await rig.networks.tearDown(id, sandbox);
@@ -203,7 +206,7 @@ describe.skipIf(unfit !== null)(`the network room${unfit === null ? '' : ` (skip
     const third = await NetworkRig.start([container], directory, { ...options, defaultBridge });
     expect(third.networks.get('bridge').pools[0]!.subnet).toBe(subnet);
     await third.networks.tearDown(container.containerId, container.sandbox);
-    await expect.poll(() => third.portCount(), { timeout: 5000 }).toBe(0);
+    await expect.poll(() => third.portCount()).toBe(0);
     third.stop();
     await using last = await NetworkRig.start([], directory, { ...options, defaultBridge });
     expect(last.gateway).toBe('10.198.7.1');
@@ -254,7 +257,7 @@ describe.skipIf(unfit !== null)(`the network room${unfit === null ? '' : ` (skip
     expect(rig.events.map(({ attributes }) => attributes['type'])).toEqual(['host', 'null']);
     await expect(rig.container({ mode: { kind: 'network', name: 'nope' } })).rejects.toMatchObject({
       kind: 'not-found',
-      message: 'network nope not found',
+      message: 'failed to set up container networking: network nope not found',
     });
     for (const { containerId, sandbox } of [host, none]) await rig.networks.tearDown(containerId, sandbox);
     expect(rig.networks.list().flatMap(({ endpoints }) => endpoints)).toEqual([]);

@@ -17,11 +17,16 @@ import type { DefaultBridgeWish, NetworksOptions } from '../../../src/engine/net
 import type { Networks, PortBinding, SandboxRequest, SandboxState } from '../../../src/engine/network/types.ts';
 import type { EngineEvent } from '../../../src/engine/events/types.ts';
 import { Database } from '../../../src/engine/state/database.ts';
+import { setUp } from '../../support/sandboxes.ts';
 
 const run = promisify(execFile);
 
 /** Settings of the whole host that the room may switch on. */
-const HOST_SETTINGS = ['/proc/sys/net/ipv4/ip_forward', '/proc/sys/net/bridge/bridge-nf-call-iptables'];
+const HOST_SETTINGS = [
+  '/proc/sys/net/ipv4/ip_forward',
+  '/proc/sys/net/ipv6/conf/all/forwarding',
+  '/proc/sys/net/bridge/bridge-nf-call-iptables',
+];
 
 /** Why these tests cannot run here, or null. */
 export const unfit: string | null = process.getuid?.() === 0 ? null : 'needs root for namespaces, links and nftables';
@@ -112,7 +117,7 @@ export class NetworkRig implements AsyncDisposable {
 
   async container(request: Partial<SandboxRequest> = {}): Promise<TestContainer> {
     const containerId = newId<ContainerId>();
-    return { containerId, sandbox: await this.networks.setUp({ ...requestFor(containerId), ...request }) };
+    return { containerId, sandbox: await setUp(this.networks, { ...requestFor(containerId), ...request }) };
   }
 
   /** How many links are plugged into the bridge. */
@@ -269,7 +274,10 @@ export function nftTables(): string {
 export function leftovers(options: NetworksOptions): readonly string[] {
   const { defaultBridge, netnsDirectory } = options;
   const bridgeName = defaultBridge?.bridgeName ?? '';
-  const files = existsSync(netnsDirectory) ? readdirSync(netnsDirectory) : [];
+  // What the engine notes of forwarding holds until the host's next start, whoever runs by then.
+  const files = existsSync(netnsDirectory)
+    ? readdirSync(netnsDirectory).filter((name) => !name.startsWith('forwarding-'))
+    : [];
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
     .filter((line) => line.includes(netnsDirectory));

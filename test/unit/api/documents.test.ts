@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createDocuments } from '../../../src/api/documents.ts';
 import { SystemClock } from '../../../src/base/clock.ts';
-import { InvalidArgumentError, NotFoundError, NotImplementedError } from '../../../src/base/errors.ts';
+import { InvalidArgumentError, NotFoundError } from '../../../src/base/errors.ts';
 import { exampleSpec } from '../../support/container-spec.ts';
 import { TestApi } from '../../support/api-server.ts';
 
@@ -37,7 +37,7 @@ describe('documents for the other front', () => {
     expect(() => order('')).toThrow('got EOF');
     expect(() => order('{')).toThrow(InvalidArgumentError);
     expect(() => order('{}')).toThrow('config cannot be empty');
-    expect(() => order('{"Image":"x"}', 'no/such/thing/here')).toThrow('invalid platform');
-    expect(() => order('{"Image":"x","HostConfig":{"Links":["a"]}}')).toThrow(NotImplementedError);
+    expect(() => order('{"Image":"x"}', 'no/such/thing/here')).toThrow('cannot parse platform specifier');
+    expect(() => order('{"Image":"x","HostConfig":{"Links":["a:b:c"]}}')).toThrow(InvalidArgumentError);
   });
 });

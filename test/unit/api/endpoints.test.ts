@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InternalError } from '../../../src/base/errors.ts';
 import { chunksOf, TestApi } from '../../support/api-server.ts';
+import { BUSYBOX_ID } from '../../support/fake-engine.ts';
 
 let api: TestApi;
 beforeAll(async () => {
@@ -94,7 +95,7 @@ describe('errors', () => {
     ['GET', '/system/df?type=foo', 400, 'unknown object type: foo'],
     ['POST', '/session', 400, 'no upgrade proto in request'],
     ['POST', '/swarm/leave', 503, 'This node is not part of a swarm'],
-    ['GET', '/containers/x/stats', 501, 'stats is not supported by this version of moored'],
+    ['GET', '/plugins/privileges', 501, 'managing plugins is not supported by this version of moored'],
   ] as const)('%s %s → %d', async (method, path, status, message) => {
     const answer = await api.call(method, encodeURI(path));
     expect([answer.status, answer.json]).toEqual([status, { message }]);
@@ -102,7 +103,7 @@ describe('errors', () => {
   });
 
   it('answers swarm’s endpoints as a node without swarm', async () => {
-    for (const path of ['/swarm', '/nodes', '/services', '/tasks', '/secrets', '/configs']) {
+    for (const path of ['/swarm', '/nodes', '/services', '/tasks', '/configs']) {
       const { status, json } = await api.call('GET', path);
       expect([status, json.message]).toEqual([503, expect.stringContaining('This node is not a swarm manager.')]);
     }
@@ -122,7 +123,7 @@ describe('errors', () => {
     ['/containers/nosuch/exec', '{"Cmd":["x"]}', 404, 'No such container: nosuch'],
     ['/containers/nosuch/exec', '{}', 400, 'No exec command specified'],
     ['/exec/nosuch/start', '{}', 404, 'No such exec instance: nosuch'],
-    ['/exec/nosuch/start', '', 400, 'invalid JSON: got EOF while reading request body'],
+    ['/exec/nosuch/start', '', 404, 'No such exec instance: nosuch'],
     ['/volumes/create', '{"Name":5}', 400, expect.stringContaining('of type string')],
     ['/auth', '{"username":"a","password":"wrong"}', 401, 'Get "https://x/v2/": unauthorized'],
     ['/auth', '', 400, 'invalid JSON: got EOF while reading request body'],
@@ -208,6 +209,37 @@ describe('streams', () => {
     for (const chunk of chunks) expect(() => JSON.parse(chunk.toString()) as unknown).not.toThrow();
   });
 
+  it('gives archives out, and cuts the connection when one breaks off', async () => {
+    for (const path of ['/images/busybox/get', '/v1.41/images/get?names=busybox&platform=nonsense']) {
+      const saved = await api.call('GET', path);
+      expect(saved).toMatchObject({ status: 200, body: `[${BUSYBOX_ID}]` });
+      expect(saved.fields.get('content-type')).toBe('application/x-tar');
+    }
+    const twice = await api.call('GET', '/images/get?names=busybox&names=busybox:latest');
+    expect(twice.body).toBe(`[${BUSYBOX_ID}][${BUSYBOX_ID}]`);
+    const peer = await api.open();
+    // The fake's blob breaks off after the image.
+    peer.send('GET /images/busybox:latest/get HTTP/1.1\r\nHost: d\r\n\r\n');
+    const text = (await peer.ended()).toString();
+    expect(text).toContain(`[${BUSYBOX_ID}]`);
+    expect(text.endsWith('0\r\n\r\n')).toBe(false);
+  });
+
+  it.each([
+    ['/images/get', 400, 'no image was named'],
+    ['/images/get?names=missing', 404, 'No such image: missing:latest'],
+    ['/images/busybox/get?platform=linux', 400, 'failed to parse platform'],
+    ['/images/busybox/get?platform={}', 400, 'both OS and Architecture must be provided'],
+    ['/images/busybox/get?platform={"variant":"v8"}', 400, 'OS and Architecture are missing'],
+    ['/images/busybox/get?platform={"os":1}', 400, 'failed to parse platform'],
+    ['/images/busybox/get?platform=[]', 400, 'failed to parse platform'],
+    ['/images/busybox/get?platform=&platform=', 400, 'multiple platform parameters not supported'],
+  ])('refuses GET %s', async (path, status, message) => {
+    const refused = await api.call('GET', encodeURI(path));
+    expect(refused.status).toBe(status);
+    expect(refused.json.message).toContain(message);
+  });
+
   it('takes archives in and follows events with filters', async () => {
     const loaded = await api.call('POST', '/images/load', {
       text: 'x'.repeat(300_000),
@@ -239,6 +271,7 @@ describe('round trips', () => {
       HostConfig: {
         Binds: ['/x:/y:ro'],
         Memory: 67108864,
+        MemorySwap: 134217728,
         PidsLimit: 5,
         CapAdd: [],
         RestartPolicy: { Name: 'on-failure', MaximumRetryCount: 2 },

@@ -26,10 +26,6 @@ describe('taking a connection over', () => {
       'Content-Type: application/vnd.docker.multiplexed-stream',
       'Connection: Upgrade',
       'Upgrade: tcp',
-      'Api-Version: 1.51',
-      'Docker-Experimental: false',
-      'Ostype: linux',
-      'Server: Docker/0.1.0 (linux)',
     ]);
     await api.call('POST', `/containers/${id}/start`);
     peer.send('late');
@@ -53,8 +49,7 @@ describe('taking a connection over', () => {
     await api.call('POST', `/containers/${id}/start`);
     await peer.ended();
     const head = peer.text.split('\r\n\r\n')[0]!;
-    expect(head).toMatch(/^HTTP\/1\.1 200 OK\r\nContent-Type: application\/vnd\.docker\.multiplexed-stream\r\n/);
-    expect(head).not.toMatch(/Content-Length|Transfer-Encoding|Upgrade/);
+    expect(head).toBe('HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.multiplexed-stream');
     expect(framesOf(bodyOf(peer))[0]).toEqual({ stream: 1, text: 'x' });
   });
 

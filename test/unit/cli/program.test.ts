@@ -1,5 +1,8 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SystemClock } from '../../../src/base/clock.ts';
 import { runProgram } from '../../../src/cli/program.ts';
 import { FakeDaemon, frame, json } from '../../support/fake-daemon.ts';
@@ -143,6 +146,66 @@ test('ps lists containers in columns', async () => {
       'c0ffee000000   busybox   "httpd -f -h /var/ww…"   2 hours ago   Up 2 hours   0.0.0.0:8080->80/tcp   web\n',
   );
   expect(daemon.calls[0]?.query.get('all')).toBe('true');
+});
+
+describe('save and load', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'moored-moor-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const archive = join(folder, 'images.tar');
+
+  test('save writes to stdout, or a whole file', async () => {
+    daemon.on('GET /images/get', (_call, response) => response.writeHead(200).end('a tar'));
+    expect(await moor(['save', 'a:1', 'b'])).toEqual({ exitCode: 0, stdout: 'a tar', stderr: '' });
+    expect(daemon.calls[0]?.query.getAll('names')).toEqual(['a:1', 'b']);
+    expect(await moor(['save', '--platform', 'linux/arm64', '-o', archive, 'a:1'])).toMatchObject({ exitCode: 0 });
+    expect(readFileSync(archive, 'utf8')).toBe('a tar');
+    expect(JSON.parse(daemon.calls[1]?.query.get('platform') ?? '')).toEqual({ os: 'linux', architecture: 'arm64' });
+  });
+
+  test('half an archive leaves no file', async () => {
+    daemon.on('GET /images/get', (_call, response) => {
+      response.writeHead(200).write('half');
+      response.write(' a tar', () => response.destroy());
+    });
+    const { exitCode, stderr } = await moor(['save', '-o', join(folder, 'half.tar'), 'a']);
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('cannot write') });
+    expect(await moor(['save', '-o', join(folder, 'nowhere', 'a.tar'), 'a'])).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('no such file or directory'),
+    });
+    expect(readdirSync(folder)).toEqual(['images.tar']);
+  });
+
+  test('save tells what is missing', async () => {
+    daemon.on('GET /images/get', json(404, { message: 'reference does not exist' }));
+    const { exitCode, stderr } = await moor(['save', 'nope:1']);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: expect.stringContaining('reference does not exist') });
+    const toFile = await moor(['save', '-o', join(folder, 'never.tar'), 'nope:1']);
+    expect(toFile).toMatchObject({ exitCode: 1, stderr });
+    expect(readdirSync(folder)).not.toContain('never.tar');
+  });
+
+  test('load sends a file or stdin and prints names', async () => {
+    daemon.on('POST /images/load', (_call, response) => {
+      response.writeHead(200).write('{"status":"Loading layer","progressDetail":{"current":1,"total":2},"id":"abc"}\n');
+      response.end('{"stream":"Loaded image: a:1\\n"}\n');
+    });
+    const loaded = { exitCode: 0, stdout: 'Loaded image: a:1\n', stderr: '' };
+    expect(await moor(['load'], 'from stdin')).toEqual(loaded);
+    expect(await moor(['load', '-q', '-i', archive])).toEqual(loaded);
+    expect(daemon.calls.map(({ body, query }) => [body, query.get('quiet')])).toEqual([
+      ['from stdin', 'false'],
+      ['a tar', 'true'],
+    ]);
+    expect(await moor(['load', '-i', join(folder, 'none')])).toMatchObject({ exitCode: 1 });
+  });
+});
+
+test('import lets the engine fetch an address', async () => {
+  daemon.on('POST /images/create', { status: 'sha256:abc' });
+  expect((await moor(['import', 'https://files.test/a.tar', 'mine'])).stdout).toBe('sha256:abc\n');
+  expect(daemon.calls[0]).toMatchObject({ body: '' });
+  expect(daemon.calls[0]?.query.get('fromSrc')).toBe('https://files.test/a.tar');
 });
 
 test('images lists each name on a line of its own', async () => {

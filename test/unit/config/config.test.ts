@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig, type Config } from '../../../src/config/config.ts';
 import { PrintAndExit } from '../../../src/config/help.ts';
+import { networkOptionsOf } from '../../../src/service/compose/engine-options.ts';
 import { parseByteSize } from '../../../src/base/byte-size.ts';
 
 let directory = '';
@@ -52,6 +53,18 @@ describe('flags', () => {
     expect(config.originOf('icc').layer).toBe('default');
   });
 
+  it('name options of networks by driver, as the file does', () => {
+    const wanted = { 'bridge=com.docker.network.driver.mtu': '1400', 'bridge=a': 'b=c', 'macvlan=parent': 'eth1' };
+    const flags = ['bridge=com.docker.network.driver.mtu=1400', 'bridge=a=b=c', 'macvlan=parent=eth1'];
+    const argv = flags.flatMap((text) => ['--default-network-opt', text]);
+    expect(load('{}', ...argv).get('default-network-opt')).toEqual(wanted);
+    const opts = { bridge: { 'com.docker.network.driver.mtu': '1400', a: 'b=c' }, macvlan: { parent: 'eth1' } };
+    const config = load(JSON.stringify({ 'default-network-opts': opts }));
+    expect(config.get('default-network-opt')).toEqual(wanted);
+    expect(networkOptionsOf(config)).toEqual(opts);
+    expect(networkOptionsOf(load('{}'))).toEqual({});
+  });
+
   it('do not swallow the next word after a boolean', () => {
     expect(() => load('{}', '--debug', 'false')).toThrow('accepts no arguments');
   });
@@ -68,9 +81,9 @@ describe('flags', () => {
   });
 
   it('say what is not offered instead of dropping it', () => {
-    expect(() => load('{}', '--ipv6')).toThrow('--ipv6 is not supported by this version of moored');
-    expect(() => load('{"userns-remap":"default"}')).toThrow('--userns-remap is not supported');
-    expect(load('{}', '--ipv6=false').get('ipv6')).toBe(false);
+    expect(() => load('{}', '--rootless')).toThrow('--rootless is not supported by this version of moored');
+    expect(() => load('{"nri-opts":{"enable":"true"}}')).toThrow('--nri-opts is not supported');
+    expect(load('{}', '--rootless=false').get('rootless')).toBe(false);
   });
 
   it('print help and version', () => {
@@ -144,6 +157,10 @@ describe('sizes', () => {
     ['512', 512],
     ['1.5k', 1536],
     ['2MiB', 2 * 1024 ** 2],
+    ['1P', 1024 ** 5],
+    ['8191P', 8191 * 1024 ** 5],
+    ['8192P', null],
+    ['99999999999999999999g', null],
     ['x', null],
     ['-1m', null],
   ])('%s is %s', (text, bytes) => {

@@ -99,10 +99,10 @@ describe('options that are not offered', () => {
   });
 
   it('are told by the key’s place when a file has them', () => {
-    expect(() => load({ json: '{\n"userns-remap": "default"}' })).toThrow(
+    expect(() => load({ json: '{\n"nri-opts": {"a":"b"}}' })).toThrow(
       expect.objectContaining({
-        message: '--userns-remap is not supported by this version of moored',
-        problems: [expect.objectContaining({ file: '/etc/docker/daemon.json', line: 2, subject: 'userns-remap' })],
+        message: '--nri-opts is not supported by this version of moored',
+        problems: [expect.objectContaining({ file: '/etc/docker/daemon.json', line: 2, subject: 'nri-opts' })],
       }),
     );
   });
@@ -113,11 +113,9 @@ describe('options without effect', () => {
     ['--containerd=/run/containerd/containerd.sock', 'containerd'],
     ['--containerd-namespace=x', 'containerd-namespace'],
     ['--feature=buildkit', 'features'],
-    ['--ip-forward-no-drop', 'ip-forward-no-drop'],
     ['--raw-logs', 'raw-logs'],
     ['--restart=false', 'restart'],
     ['--selinux-enabled', 'selinux-enabled'],
-    ['--userland-proxy', 'userland-proxy'],
     ['--userland-proxy-path=/usr/bin/docker-proxy', 'userland-proxy-path'],
     ['--allow-nondistributable-artifacts=r', 'allow-nondistributable-artifacts'],
     ['--network-control-plane-mtu=1400', 'network-control-plane-mtu'],
@@ -132,10 +130,12 @@ describe('options without effect', () => {
   });
 
   it('are told by file and line', () => {
-    const config = load({ json: '{"builder": {"gc": {"enabled": true}},\n"min-api-version": "1.24",\n"mtu": 0}' });
+    const config = load({
+      json: '{"builder": {"gc": {"enabled": true}, "history": {}},\n"min-api-version": "1.24",\n"mtu": 0}',
+    });
     expect(config.problems.map(({ line, subject, severity }) => [line, subject, severity])).toEqual([
-      [1, 'builder', 'warning'],
       [2, 'min-api-version', 'warning'],
+      [1, 'builder.history', 'warning'],
       [3, 'mtu', 'warning'],
     ]);
   });

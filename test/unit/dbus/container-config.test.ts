@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidArgumentError } from '../../../src/base/errors.ts';
 import { createDocuments } from '../../../src/api/documents.ts';
-import { decodeContainerConfig } from '../../../src/dbus/container-config.ts';
-import { detailsOfContainer, detailsOfSpec } from '../../../src/dbus/container-details.ts';
-import type { Dictionary } from '../../../src/dbus/dictionary.ts';
-import { variant } from '../../../src/dbus/exported.ts';
-import type { CreateOrder } from '../../../src/dbus/rest-words.ts';
+import { decodeContainerConfig } from '../../../src/dbus/words/container-config.ts';
+import { detailsOfContainer, detailsOfSpec } from '../../../src/dbus/words/container-details.ts';
+import type { Dictionary } from '../../../src/dbus/bus/dictionary.ts';
+import { variant } from '../../../src/dbus/bus/exported.ts';
+import type { CreateOrder } from '../../../src/dbus/words/rest-words.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { FakeEngine } from '../../support/fake-engine.ts';
 
@@ -150,7 +150,7 @@ describe('the typed configuration of a container', () => {
     ['a restart policy', { RestartPolicy: variant('s', 'sometimes') }, /unknown policy 'sometimes'/],
     ['a retry count', { RestartPolicy: variant('s', 'on-failure:many') }, /"RestartPolicy": cannot be/],
     ['a pull policy', { Pull: variant('s', 'maybe') }, /"Pull": must be one of missing, always, never/],
-    ['a platform', { Platform: variant('s', 'plan9/z80/x/y') }, /invalid platform/],
+    ['a platform', { Platform: variant('s', 'plan9/z80/x/y') }, /cannot parse platform specifier/],
   ])('refuses %s', (_, dictionary, message) => {
     expect(() => order(dictionary)).toThrow(InvalidArgumentError);
     expect(() => order(dictionary)).toThrow(message);

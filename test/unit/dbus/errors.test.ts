@@ -11,7 +11,7 @@ import {
   UnauthorizedError,
   UnavailableError,
 } from '../../../src/base/errors.ts';
-import { BusError, errorReply, namedError, NotAuthorizedError } from '../../../src/dbus/errors.ts';
+import { BusError, errorReply, namedError, NotAuthorizedError } from '../../../src/dbus/bus/errors.ts';
 import { KernelError } from '../../../src/engine/kernel/kernel.ts';
 
 const ENGINE = 'org.moored.Engine1.Error';
@@ -23,6 +23,7 @@ describe('names of errors', () => {
     ['NoSuchImage', new NotFoundError('No such image: web:latest')],
     ['NoSuchNetwork', new NotFoundError('network web not found')],
     ['NoSuchNetwork', new NotFoundError('network a\nb not found')],
+    ['NoSuchNetwork', new NotFoundError('failed to set up container networking: network web not found')],
     ['NoSuchVolume', new NotFoundError('get web: no such volume')],
     ['NoSuchExec', new NotFoundError('No such exec instance: 12')],
     ['NotFound', new NotFoundError('Could not find the file /x in container web')],

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { ForbiddenError, InternalError } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/logger.ts';
-import { variant } from '../../../src/dbus/exported.ts';
-import { JobRegistry } from '../../../src/dbus/job-registry.ts';
-import type { JobProgress, JobRequest } from '../../../src/dbus/jobs.ts';
+import { variant } from '../../../src/dbus/bus/exported.ts';
+import { JobRegistry } from '../../../src/dbus/jobs/job-registry.ts';
+import type { JobProgress, JobRequest } from '../../../src/dbus/jobs/jobs.ts';
 import { MANAGER_PATH } from '../../../src/dbus/names.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { callOf, RecordingTree } from '../../support/recording-tree.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { variant } from '../../../src/dbus/exported.ts';
-import { scheduleOf } from '../../../src/dbus/schedule-words.ts';
+import { variant } from '../../../src/dbus/bus/exported.ts';
+import { scheduleOf } from '../../../src/dbus/words/schedule-words.ts';
 import { PRUNE_NOTHING } from '../../../src/engine/index.ts';
 
 test('a schedule has timing, and what its operation needs', () => {

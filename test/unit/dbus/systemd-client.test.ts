@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ConflictError, NotFoundError, UnavailableError } from '../../../src/base/errors.ts';
-import type { OutgoingCall } from '../../../src/dbus/connection.ts';
-import { BusError } from '../../../src/dbus/errors.ts';
-import { variant } from '../../../src/dbus/exported.ts';
+import type { OutgoingCall } from '../../../src/dbus/bus/connection.ts';
+import { BusError } from '../../../src/dbus/bus/errors.ts';
+import { variant } from '../../../src/dbus/bus/exported.ts';
 import { SystemdClient, type SystemdConnection } from '../../../src/dbus/systemd-client.ts';
 import { SystemClock } from '../../../src/base/clock.ts';
 

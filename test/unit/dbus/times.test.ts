@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { millisecondsOf, secondsOf, timestampOf, usecOf, usecOfSeconds, usecOfText } from '../../../src/dbus/times.ts';
+import {
+  millisecondsOf,
+  secondsOf,
+  timestampOf,
+  usecOf,
+  usecOfSeconds,
+  usecOfText,
+} from '../../../src/dbus/bus/times.ts';
 
 describe('times on the bus', () => {
   it('are microseconds since 1970, there and back', () => {

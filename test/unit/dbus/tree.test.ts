@@ -1,13 +1,13 @@
 /** The tree without a bus: what is announced, when, and what everything looks like in bytes. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../src/base/logger.ts';
-import type { ExportedObject } from '../../../src/dbus/exported.ts';
+import type { ExportedObject } from '../../../src/dbus/bus/exported.ts';
 import { interfaceName, namedPath, pathOf, ROOT } from '../../../src/dbus/names.ts';
-import { Tree } from '../../../src/dbus/tree.ts';
-import { Framer } from '../../../src/dbus/wire/framer.ts';
-import type { IncomingMessage, OutgoingMessage } from '../../../src/dbus/wire/message.ts';
-import { encodeMessage } from '../../../src/dbus/wire/message.ts';
-import { Writer } from '../../../src/dbus/wire/writer.ts';
+import { Tree } from '../../../src/dbus/bus/tree.ts';
+import { Framer } from '../../../src/dbus/bus/wire/framer.ts';
+import type { IncomingMessage, OutgoingMessage } from '../../../src/dbus/bus/wire/message.ts';
+import { encodeMessage } from '../../../src/dbus/bus/wire/message.ts';
+import { Writer } from '../../../src/dbus/bus/wire/writer.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { volumeObject } from '../../support/volume-object.ts';
 

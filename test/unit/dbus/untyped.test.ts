@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { decodeDictionary } from '../../../src/dbus/dictionary.ts';
-import { variant } from '../../../src/dbus/exported.ts';
-import { asType, NOT_OF_TYPE } from '../../../src/dbus/untyped.ts';
+import { decodeDictionary } from '../../../src/dbus/bus/dictionary.ts';
+import { variant } from '../../../src/dbus/bus/exported.ts';
+import { asType, NOT_OF_TYPE } from '../../../src/dbus/bus/untyped.ts';
 
 describe('values of clients without types', () => {
   it.each([

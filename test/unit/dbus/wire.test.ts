@@ -1,13 +1,13 @@
 /** Bytes: what is written is what dbus-next writes, what is read is what was written, and bad values never leave. */
 import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
-import { variant } from '../../../src/dbus/exported.ts';
-import { Framer } from '../../../src/dbus/wire/framer.ts';
-import type { UnreadableMessage } from '../../../src/dbus/wire/framer.ts';
-import type { IncomingMessage, OutgoingMessage } from '../../../src/dbus/wire/message.ts';
-import { encodeMessage } from '../../../src/dbus/wire/message.ts';
-import { parseSignature } from '../../../src/dbus/wire/signature.ts';
-import { Writer } from '../../../src/dbus/wire/writer.ts';
+import { variant } from '../../../src/dbus/bus/exported.ts';
+import { Framer } from '../../../src/dbus/bus/wire/framer.ts';
+import type { UnreadableMessage } from '../../../src/dbus/bus/wire/framer.ts';
+import type { IncomingMessage, OutgoingMessage } from '../../../src/dbus/bus/wire/message.ts';
+import { encodeMessage } from '../../../src/dbus/bus/wire/message.ts';
+import { parseSignature } from '../../../src/dbus/bus/wire/signature.ts';
+import { Writer } from '../../../src/dbus/bus/wire/writer.ts';
 
 // The library's own writer is the peer here; it has no types.
 const load = createRequire(import.meta.url);

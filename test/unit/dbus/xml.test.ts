@@ -1,8 +1,8 @@
 /** The documents' grammar: what is taken, and what is refused with its line. */
 import { describe, expect, it } from 'vitest';
-import { socketAddresses } from '../../../src/dbus/address.ts';
+import { socketAddresses } from '../../../src/dbus/bus/address.ts';
 import { interfaceInfo } from '../../../src/dbus/introspection.ts';
-import { parseIntrospection } from '../../../src/dbus/xml.ts';
+import { parseIntrospection } from '../../../src/dbus/bus/xml.ts';
 
 const DOCUMENT = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">

@@ -16,7 +16,7 @@ import { loadConfig, type Config } from '../../../src/config/config.ts';
 import { diffConfig } from '../../../src/config/diff.ts';
 import { HOST_EFFECTS, type FileEffects } from '../../../src/config/sysconfig-editing.ts';
 import type { ConfigFilesChange, SetConfigOptions } from '../../../src/dbus/config-port.ts';
-import { variant } from '../../../src/dbus/exported.ts';
+import { variant } from '../../../src/dbus/bus/exported.ts';
 import { ConfigEditor } from '../../../src/service/config-editor.ts';
 import { rollBackUnconfirmed } from '../../../src/service/config-editor/restore.ts';
 import { configureStart } from '../../../src/service/unconfirmed.ts';
@@ -208,7 +208,7 @@ describe('parsing and formatting options', () => {
     ['--mtu=x', 'error', 'invalid-value'],
     ['--log-level=loud', 'error', 'invalid-value'],
     ['--rootless', 'error', 'refused'],
-    ['--userland-proxy', 'warning', 'without-effect'],
+    ['--userland-proxy-path=x', 'warning', 'without-effect'],
   ])('tells what is wrong with %s', (words, severity, code) => {
     expect(start().editor.parseOptions(words).problems).toContainEqual(expect.objectContaining({ severity, code }));
   });

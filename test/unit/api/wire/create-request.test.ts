@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ApiVersion } from '../../../../src/api/compat/version.ts';
 import { CREATE_REQUEST } from '../../../../src/api/wire/container-config.ts';
 import { createOrderOf, type CreateOrder } from '../../../../src/api/wire/create-request.ts';
+import { endpointWishOf } from '../../../../src/api/wire/endpoints.ts';
 import { decodeAs } from '../../../../src/api/wire/go-struct.ts';
 import { parsePlatform } from '../../../../src/api/wire/platform.ts';
 import type { JsonObject } from '../../../../src/base/json.ts';
@@ -53,8 +54,39 @@ describe('mounts', () => {
     [{ Type: 'bind', Source: 'x', Target: '/x' }, "invalid mount path: 'x' mount path must be absolute"],
     [{ Type: 'tmpfs', Source: '/x', Target: '/x' }, 'field Source must not be specified'],
     [{ Type: 'bind', Source: '/x', Target: '/x', VolumeOptions: {} }, 'field VolumeOptions must not be specified'],
-    [{ Type: 'image', Source: 'x', Target: '/x' }, 'mounts of type image are not supported'],
-    [{ Type: 'volume', Target: '/x', VolumeOptions: { Subpath: 'a' } }, 'volume subpaths are not supported'],
+    [{ Type: 'image', Target: '/x' }, 'invalid mount config for type "image": field Source must not be empty'],
+    [{ Type: 'npipe', Source: 'x', Target: '/x' }, 'invalid mount config for type "npipe": mount type unknown'],
+    [{ Type: 'cluster', Source: 'x', Target: '/x' }, 'invalid mount config for type "cluster": mount type unknown'],
+    [
+      { Type: 'volume', Target: '/x', VolumeOptions: { Subpath: 'a' } },
+      'invalid mount config for type "volume": must not set Subpath when using anonymous volumes',
+    ],
+    [
+      { Type: 'volume', Source: 'v', Target: '/x', VolumeOptions: { Subpath: '../a' } },
+      'invalid mount config for type "volume": subpath must be a relative path within the volume',
+    ],
+    [
+      { Type: 'image', Source: 'v', Target: '/x', ImageOptions: { Subpath: '/a' } },
+      'invalid mount config for type "image": subpath must be a relative path within the volume',
+    ],
+    [
+      { Type: 'volume', Target: '/x', ReadOnly: true },
+      'invalid mount config for type "volume": must not set ReadOnly mode when using anonymous volumes',
+    ],
+    [
+      { Type: 'bind', Source: '/', Target: '/x', BindOptions: { ReadOnlyForceRecursive: true } },
+      'mount options conflict: !ReadOnly && BindOptions.ReadOnlyForceRecursive',
+    ],
+    [
+      {
+        Type: 'bind',
+        Source: '/',
+        Target: '/x',
+        ReadOnly: true,
+        BindOptions: { ReadOnlyNonRecursive: true, ReadOnlyForceRecursive: true },
+      },
+      'mount options conflict: ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive',
+    ],
   ])('refuses the mount %j', (mount, message) => {
     expect(() => host({ Mounts: [mount] })).toThrow(message);
   });
@@ -122,35 +154,93 @@ describe('networks and ports', () => {
     });
     const two = { EndpointsConfig: { bridge: {}, other: {} } };
     expect(() => order({}, {}, '1.43', two)).toThrow(
-      'Container cannot be connected to network endpoints: bridge, other',
+      'Container cannot be created with multiple network endpoints: bridge, other',
     );
-    expect(() => order({}, {}, '1.51', two)).toThrow(/several networks/);
+    expect(Object.keys(order({}, {}, '1.51', two).spec.host.endpoints)).toEqual(['bridge', 'other']);
+    expect(() => order({}, {}, '1.51', { EndpointsConfig: { other: null } })).toThrow(
+      'invalid config for network other: EndpointsConfig is nil',
+    );
+    const mac = { EndpointsConfig: { bridge: { MacAddress: '02:00:00:00:00:01' } } };
+    expect(order({}, {}, '1.43', mac).spec.host.endpoints).toMatchObject({ bridge: { macAddress: null } });
+    expect(order({}, {}, '1.44', mac).spec.host.endpoints).toMatchObject({
+      bridge: { macAddress: '02:00:00:00:00:01' },
+    });
+    // At `connect` it always counted.
+    expect(endpointWishOf({ MacAddress: '02:00:00:00:00:01' }, new ApiVersion('1.41'))).toMatchObject({
+      macAddress: '02:00:00:00:00:01',
+    });
   });
 });
 
 describe('nothing is dropped', () => {
   it.each<[JsonObject, string]>([
-    [{ Links: ['a:b'] }, 'option Links is not supported'],
-    [
-      { DeviceRequests: [{ Driver: '', Capabilities: [['gpu']] }] },
-      'could not select device driver "" with capabilities: [[gpu]]',
-    ],
-    [{ UsernsMode: 'foo' }, 'invalid user namespace mode: foo'],
-    [{ StorageOpt: { size: '1G' } }, '--storage-opt is supported only for overlay over xfs'],
+    [{ Links: ['a:b:c'] }, 'bad format for links: a:b:c'],
+    [{ Links: [''] }, 'empty string specified for links'],
+    [{ IOMaximumBandwidth: 1 }, 'invalid QoS settings: linux does not support configuration of maximum bandwidth'],
+    [{ IOMaximumIOps: 1 }, 'invalid QoS settings: linux does not support configuration of maximum IOPs'],
     [{ Isolation: 'hyperv' }, 'invalid isolation: "hyperv" - linux only supports \'default\''],
-    [{ BlkioDeviceReadBps: [{ Path: '/dev/sda', Rate: 1 }] }, 'option BlkioDeviceReadBps is not supported'],
-    [{ CpuRealtimePeriod: 1 }, 'option CpuRealtimePeriod is not supported'],
     [{ RestartPolicy: { Name: 'foo' } }, "invalid restart policy: unknown policy 'foo'"],
   ])('refuses %j', (document, message) => {
     expect(() => host(document)).toThrow(message);
   });
 
   it('warns of what Linux ignores', () => {
-    expect(order({ CpuCount: 2, KernelMemory: 5 }).warnings).toEqual([
-      'KernelMemory is not supported on Linux. Limitation discarded.',
-      'CpuCount is not supported on Linux. Limitation discarded.',
+    expect(order({ CpuCount: 2, CpuPercent: 5, Cgroup: 'x' }).warnings).toEqual([
+      'linux does not support CPU percent. Percent discarded.',
+      'linux does not support CPU count. Count discarded.',
+      'Cgroup has no effect on linux. Setting discarded.',
     ]);
     expect(order({ Isolation: 'default', UsernsMode: 'host', Links: [], CpuCount: 0 }).warnings).toEqual([]);
+  });
+});
+
+describe('what was asked for', () => {
+  it('of block devices, kernel memory and real-time scheduling', () => {
+    const rate = { Path: '/dev/sda', Rate: 5 };
+    const { resources } = host(
+      {
+        BlkioWeightDevice: [{ Path: '/dev/sda', Weight: 100 }],
+        BlkioDeviceReadBps: [rate],
+        BlkioDeviceWriteBps: [rate],
+        BlkioDeviceReadIOps: [rate],
+        BlkioDeviceWriteIOps: [rate],
+        CpuRealtimePeriod: 2,
+        CpuRealtimeRuntime: 1,
+        KernelMemory: 7,
+        KernelMemoryTCP: 8,
+      },
+      '1.41',
+    );
+    expect(resources).toMatchObject({
+      blkioWeightDevices: [{ path: '/dev/sda', value: 100 }],
+      blkioReadBps: [{ path: '/dev/sda', value: 5 }],
+      blkioWriteBps: [{ path: '/dev/sda', value: 5 }],
+      blkioReadIops: [{ path: '/dev/sda', value: 5 }],
+      blkioWriteIops: [{ path: '/dev/sda', value: 5 }],
+      cpuRealtimePeriodUs: 2,
+      cpuRealtimeRuntimeUs: 1,
+      kernelMemoryBytes: 7,
+      kernelMemoryTcpBytes: 8,
+    });
+    // The field went with 1.42.
+    expect(host({ KernelMemory: 7 }, '1.42').resources.kernelMemoryBytes).toBe(0);
+  });
+
+  it.each([
+    ['db', { ref: 'db', alias: 'db' }],
+    ['db:store', { ref: 'db', alias: 'store' }],
+    ['/db:/web/store', { ref: 'db', alias: 'store' }],
+  ])('of a link %s', (text, link) => {
+    expect(host({ Links: [text] }).links).toEqual([link]);
+  });
+
+  it('of devices and of the container’s own layer', () => {
+    expect(
+      host({ DeviceRequests: [{ Driver: 'cdi', DeviceIDs: ['v.com/c=1'] }], StorageOpt: { size: '1G' } }),
+    ).toMatchObject({
+      deviceRequests: [{ driver: 'cdi', count: 0, ids: ['v.com/c=1'], capabilities: [], options: {} }],
+      storageOptions: { size: '1G' },
+    });
   });
 });
 
@@ -183,10 +273,10 @@ describe('older versions and odd values', () => {
   });
 
   it('reads platforms', () => {
-    expect(parsePlatform('linux/arm64/v8')).toEqual({ os: 'linux', architecture: 'arm64' });
+    expect(parsePlatform('linux/arm64/v8')).toEqual({ os: 'linux', architecture: 'arm64', variant: 'v8' });
     expect(parsePlatform('linux/arm/v7')).toEqual({ os: 'linux', architecture: 'arm', variant: 'v7' });
     expect(parsePlatform('x86_64')).toEqual({ os: 'linux', architecture: 'amd64' });
-    expect(() => parsePlatform('a/b/c/d')).toThrow('invalid platform');
+    expect(() => parsePlatform('a/b/c/d')).toThrow('cannot parse platform specifier');
     expect(() => parsePlatform('foo')).toThrow('"foo": unknown operating system or architecture: invalid argument');
   });
 });

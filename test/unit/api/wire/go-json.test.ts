@@ -94,6 +94,13 @@ describe('Go’s rules for structs', () => {
     }
   });
 
+  it('prints what a pointer leads to, however empty it is', () => {
+    expect(encodeAs(HOST_CONFIG, { Init: false })).toMatchObject({ Init: false });
+    expect(encodeAs(HOST_CONFIG, { Init: null })).not.toHaveProperty('Init');
+    const mounts = [{ Type: 'volume', VolumeOptions: { NoCopy: true, DriverConfig: {} } }];
+    expect(encodeAs(HOST_CONFIG, { Mounts: mounts })).toMatchObject({ Mounts: mounts });
+  });
+
   it('prints int64 beyond 2^53 with digits that an int64 has', () => {
     const given = decodeAs(HOST_CONFIG, parseJson('{"MemorySwap":9223372036854775807}'));
     expect(JSON.stringify(encodeAs(HOST_CONFIG, given))).toContain('"MemorySwap":9223372036854775807,');

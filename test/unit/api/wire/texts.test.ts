@@ -3,7 +3,8 @@ import { progressLine } from '../../../../src/api/stream/progress.ts';
 import { encodeLogs } from '../../../../src/api/stream/mux.ts';
 import { registryAuthOfField } from '../../../../src/api/wire/auth.ts';
 import { statusText, stateDocument } from '../../../../src/api/wire/container-state.ts';
-import { humanDuration, humanSize } from '../../../../src/api/wire/duration.ts';
+import { humanDuration } from '../../../../src/api/wire/duration.ts';
+import { humanSize } from '../../../../src/base/byte-size.ts';
 import { eventLine } from '../../../../src/api/wire/event.ts';
 import { Query } from '../../../../src/api/query.ts';
 import type { Timestamp } from '../../../../src/base/clock.ts';
@@ -78,8 +79,8 @@ describe('states', () => {
     ],
     [{ status: 'dead', restartCount: 0, lastExit: null, error: 'x' }, 'Dead', { Dead: true, Error: 'x' }],
   ])('row %#', (state, text, document) => {
-    expect(statusText(state, at(100))).toBe(text);
-    expect(stateDocument(state)).toMatchObject({ Status: state.status, ...document });
+    expect(statusText({ state, health: null }, at(100))).toBe(text);
+    expect(stateDocument({ state, health: null })).toMatchObject({ Status: state.status, ...document });
   });
 });
 
@@ -92,12 +93,12 @@ describe('streams', () => {
       '{"status":"Pulling fs layer","progressDetail":{},"id":"a"}\r\n',
     );
     expect(progressLine({ status: 'Downloading', id: 'a', current: 500_000, total: 2_000_000 })).toBe(
-      `{"status":"Downloading","progressDetail":{"current":500000,"total":2000000},"progress":"[${'='.repeat(12)}>${' '.repeat(38)}]    500kB/2MB","id":"a"}\r\n`,
+      `{"status":"Downloading","progressDetail":{"current":500000,"total":2000000},"progress":"[${'='.repeat(12)}\\u003e${' '.repeat(38)}]    500kB/2MB","id":"a"}\r\n`,
     );
     expect(progressLine({ stream: 'Loaded image: x\n' })).toBe('{"stream":"Loaded image: x\\n"}\r\n');
   });
 
-  it('puts many log lines into one frame, never two streams', () => {
+  it('frames log lines one by one, or many at once for a client that joins them, never two streams', () => {
     const record = (stream: 'stdout' | 'stderr', data: string): LogRecord => ({
       stream,
       time: at(1),
@@ -105,16 +106,28 @@ describe('streams', () => {
       partial: false,
     });
     const batch = [record('stdout', 'a\n'), record('stdout', 'b\n'), record('stderr', 'c\n')];
-    const plain = Buffer.concat(encodeLogs(batch, { terminal: false, timestamps: false, details: '' }));
-    expect(framesOf(plain)).toEqual([
+    const bare = { terminal: false, timestamps: false, details: '' };
+    expect(framesOf(Buffer.concat(encodeLogs(batch, { ...bare, joinsLines: true })))).toEqual([
       { stream: 1, text: 'a\nb\n' },
       { stream: 2, text: 'c\n' },
     ]);
-    const timed = Buffer.concat(encodeLogs(batch, { terminal: true, timestamps: true, details: 'k=v ' }));
+    expect(framesOf(Buffer.concat(encodeLogs(batch, { ...bare, joinsLines: false })))).toEqual([
+      { stream: 1, text: 'a\n' },
+      { stream: 1, text: 'b\n' },
+      { stream: 2, text: 'c\n' },
+    ]);
+    const timed = Buffer.concat(
+      encodeLogs(batch, { terminal: true, timestamps: true, details: 'k=v ', joinsLines: false }),
+    );
     expect(timed.toString().split('\n')[0]).toBe('1970-01-01T00:00:01.000000000Z k=v a');
     const many = Array.from({ length: 10_000 }, () => record('stdout', 'x'.repeat(9)));
-    const frames = encodeLogs(many, { terminal: false, timestamps: false, details: '' });
-    expect(frames.length).toBeLessThan(5);
+    for (const joinsLines of [true, false]) {
+      const chunks = encodeLogs(many, { ...bare, joinsLines });
+      expect(chunks.length).toBeLessThan(7);
+      const text = framesOf(Buffer.concat(chunks)).map((frame) => frame.text);
+      expect(text.join('')).toBe('x'.repeat(90_000));
+      expect(text.length === many.length).toBe(!joinsLines);
+    }
   });
 
   it('keeps the nanoseconds of events and the fields of old clients', () => {

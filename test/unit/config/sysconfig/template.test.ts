@@ -17,7 +17,7 @@ const CLOSER: Readonly<Record<string, string>> = {
   DOCKER_LOG_LEVEL: 'list(debug,info,warn,error,fatal)',
   DOCKER_STORAGE_DRIVER: 'list(btrfs,devicemapper,overlay2,vfs)',
   DOCKER_DATA_ROOT: 'regexp(^/)',
-  DOCKER_LOG_DRIVER: 'string(json-file,local,journald,none)',
+  DOCKER_LOG_DRIVER: 'string(json-file,local,journald,syslog,gelf,fluentd,none)',
   DOCKER_DEFAULT_RUNTIME: 'string(crun,runc)',
   DOCKER_MAX_CONCURRENT_DOWNLOADS: 'integer(0:)',
   DOCKER_MAX_CONCURRENT_UPLOADS: 'integer(0:)',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ConfigFilesChange, ConfigKey, ConfigPort, SetConfigOptions } from '../../../../src/dbus/config-port.ts';
-import { variant } from '../../../../src/dbus/exported.ts';
+import { variant } from '../../../../src/dbus/bus/exported.ts';
 import { CONFIG_PATH } from '../../../../src/dbus/names.ts';
 import { exportConfig } from '../../../../src/dbus/objects/config.ts';
 import { callOf, RecordingTree } from '../../../support/recording-tree.ts';

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Timestamp } from '../../../../src/base/clock.ts';
 import { frame } from '../../../../src/base/stdio-frame.ts';
 import { silentLogger } from '../../../../src/base/logger.ts';
-import { variant } from '../../../../src/dbus/exported.ts';
-import { OpenStreams } from '../../../../src/dbus/open-streams.ts';
+import { variant } from '../../../../src/dbus/bus/exported.ts';
+import { OpenStreams } from '../../../../src/dbus/bus/open-streams.ts';
 import type { LogRecord, LogsOptions } from '../../../../src/engine/index.ts';
 import { descriptorCount, MirrorFixture, NO_OPTIONS, Peer, until } from './fixture.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { errorReply } from '../../../../src/dbus/errors.ts';
-import { variant } from '../../../../src/dbus/exported.ts';
+import { errorReply } from '../../../../src/dbus/bus/errors.ts';
+import { variant } from '../../../../src/dbus/bus/exported.ts';
 import { interfaceInfo } from '../../../../src/dbus/introspection.ts';
-import { Writer } from '../../../../src/dbus/wire/writer.ts';
+import { Writer } from '../../../../src/dbus/bus/wire/writer.ts';
 import { MirrorFixture, NO_OPTIONS, until } from './fixture.ts';
 
 const EXITED = 'Exited';
@@ -50,6 +50,24 @@ describe('the tree', () => {
     await fixture.call(path, 'Kill', 'KILL');
     expect(fixture.changes(path).at(-1)).toMatchObject({ State: 'exited', Pid: 0, ExitCode: 137 });
     expect(fixture.tree.sent(EXITED)).toMatchObject([{ path, args: [137, false, ''] }]);
+  });
+
+  it('tells of its health', async () => {
+    using fixture = new MirrorFixture().start();
+    const path = await fixture.run();
+    const { containers } = fixture.engine;
+    expect(fixture.tree.properties(path)).toMatchObject({ Health: 'none' });
+    containers.becomeHealth('web', { status: 'starting', failingStreak: 0, log: [] });
+    const healthy = fixture.call(path, 'Wait', 'healthy');
+    containers.becomeHealth('web', { status: 'unhealthy', failingStreak: 3, log: [] });
+    containers.becomeHealth('web', { status: 'healthy', failingStreak: 0, log: [] });
+    expect(await healthy).toEqual([0, '']);
+    expect(fixture.tree.properties(path)).toMatchObject({ Health: 'healthy' });
+    expect(fixture.tree.sent('HealthChanged')).toMatchObject([
+      { path, args: ['starting', 0] },
+      { path, args: ['unhealthy', 3] },
+      { path, args: ['healthy', 0] },
+    ]);
   });
 
   it('keeps nothing of a container that is taken away at its end', async () => {
@@ -171,7 +189,6 @@ describe('verbs', () => {
   });
 
   it.each([
-    ['Wait', ['healthy'], 'NotSupported'],
     ['Wait', ['sometime'], 'org.freedesktop.DBus.Error.InvalidArgs'],
     ['Start', [{ Now: variant('b', true) }], 'org.freedesktop.DBus.Error.InvalidArgs'],
     ['Stop', [{ Timeout: variant('s', '1') }], 'org.freedesktop.DBus.Error.InvalidArgs'],
@@ -191,14 +208,13 @@ describe('verbs', () => {
     ['OpenLogs', [{ Format: variant('s', 'xml') }], 'org.freedesktop.DBus.Error.InvalidArgs'],
     ['OpenLogs', [{ Cursor: variant('s', 't1') }], 'org.freedesktop.DBus.Error.InvalidArgs'],
     ['Attach', [{ stdin: variant('b', true) }], 'org.freedesktop.DBus.Error.InvalidArgs'],
-    ['Update', [NO_OPTIONS], 'NotSupported'],
-    ['Commit', ['x', NO_OPTIONS], 'NotSupported'],
-    ['GetProcesses', [''], 'NotSupported'],
-    ['GetChanges', [], 'NotSupported'],
-    ['GetStats', [], 'NotSupported'],
-    ['OpenStats', [1_000_000], 'NotSupported'],
-    ['CopyFrom', ['/'], 'NotSupported'],
-    ['Export', [], 'NotSupported'],
+    ['Update', [{ RestartPolicy: variant('s', 'sometimes') }], 'org.freedesktop.DBus.Error.InvalidArgs'],
+    ['Update', [{ CpuShares: variant('s', '5') }], 'org.freedesktop.DBus.Error.InvalidArgs'],
+    ['Commit', ['x', { Comment: variant('s', 'x') }], 'org.freedesktop.DBus.Error.InvalidArgs'],
+    ['GetProcesses', [''], 'NotRunning'],
+    ['GetStats', [], 'NotRunning'],
+    ['OpenStats', [999_999], 'org.freedesktop.DBus.Error.InvalidArgs'],
+    ['CopyFrom', ['/nix'], 'NotFound'],
   ] as const)('%s %j of a stopped container is %s', async (member, args, name) => {
     using fixture = new MirrorFixture().start();
     const path = await fixture.create();
@@ -206,15 +222,136 @@ describe('verbs', () => {
     expect(await nameOfError(call())).toBe(name);
   });
 
-  it('CopyTo closes what it was sent', async () => {
+  it('update changes what is named', async () => {
     using fixture = new MirrorFixture().start();
     const path = await fixture.create();
-    const closed: number[] = [];
-    fixture.descriptors.close = (fd) => void closed.push(fd);
-    expect(await nameOfError(fixture.call(path, 'CopyTo', '/', 99, NO_OPTIONS))).toBe('NotSupported');
-    expect(closed).toEqual([99]);
+    const limits = {
+      Memory: variant('t', 67_108_864n),
+      MemorySwap: variant('x', -1n),
+      CPUShares: variant('t', 5n),
+      CPUSet: variant('s', '0'),
+      PidsLimit: variant('x', 7n),
+      BlkioWeight: variant('u', 20),
+      RestartPolicy: variant('s', 'on-failure:3'),
+    };
+    // Without a limit there is no swap limit either, which a memory limit must come with.
+    expect(await fixture.call(path, 'Update', limits)).toEqual([[]]);
+    const [json] = (await fixture.call(path, 'Inspect')) as readonly [string];
+    const { HostConfig } = JSON.parse(json) as { HostConfig: Readonly<Record<string, unknown>> };
+    expect(HostConfig).toMatchObject({
+      Memory: 67_108_864,
+      MemorySwap: -1,
+      CpuShares: 5,
+      CpusetCpus: '0',
+      PidsLimit: 7,
+      BlkioWeight: 20,
+      RestartPolicy: { Name: 'on-failure', MaximumRetryCount: 3 },
+    });
+  });
+
+  it('commit is a job', async () => {
+    using fixture = new MirrorFixture().start();
+    const path = await fixture.create();
+    const [job] = await fixture.call(path, 'Commit', 'shop:1', {
+      Message: variant('s', 'why'),
+      Author: variant('s', 'me'),
+      Pause: variant('b', false),
+      Changes: variant('as', ['CMD x']),
+    });
+    await until(() => fixture.tree.properties(job as string)['State'] === 'finished');
+    expect(fixture.tree.properties(job as string)).toMatchObject({
+      Type: 'commit',
+      Objects: [path],
+      Result: 'done',
+      Details: { Image: variant('o', expect.stringMatching(/image\/c{64}$/)) },
+    });
+    await fixture.call(path, 'Commit', '', NO_OPTIONS);
+    await until(() => fixture.engine.containers.commits.length === 2);
+    const given = { repository: 'shop:1', tag: null, author: 'me', comment: 'why', pause: false, changes: ['CMD x'] };
+    expect(fixture.engine.containers.commits).toMatchObject([given, { repository: '', pause: true, changes: [] }]);
+  });
+
+  it('lists what has changed, and exports', async () => {
+    using fixture = new MirrorFixture().start();
+    const path = await fixture.create();
+    const changes = [
+      [0, '/etc'],
+      [1, '/etc/new'],
+      [2, '/etc/old'],
+    ];
+    expect(await fixture.call(path, 'GetChanges')).toEqual([changes]);
+    const peer = await fixture.open(path, 'Export');
+    expect(await peer.ended).toBe(`tar of ${path.slice(-64)}`);
+    await fixture.engine.containers.remove('web', { force: true, volumes: false });
+    expect(fixture.streams.count).toBe(0);
+  });
+
+  it('copies out of it', async () => {
+    using fixture = new MirrorFixture().start();
+    const path = await fixture.create();
+    const stat = { name: 'hosts', sizeBytes: 3, mode: 0o100644, mtimeNs: '1000000000', linkTarget: '' };
+    fixture.engine.containers.paths.set('/etc/hosts', { stat, chunks: [Buffer.from('a'), Buffer.from('tar')] });
+    const peer = await fixture.open(path, 'CopyFrom', '/etc/hosts');
+    expect(await peer.ended).toBe('atar');
+  });
+
+  it('shows processes and usage', async () => {
+    using fixture = new MirrorFixture().start();
+    const path = await fixture.create();
+    await fixture.engine.containers.start('web');
+    expect(await fixture.call(path, 'GetProcesses', '')).toEqual([['PID', 'CMD'], [['1', 'sh -c x']]]);
+    fixture.engine.containers.used = USED;
+    expect(await fixture.call(path, 'GetStats')).toEqual([
+      {
+        CpuUsageNSec: variant('t', 5n),
+        MemoryCurrent: variant('t', 7n),
+        MemoryLimit: variant('t', 100n),
+        PidsCurrent: variant('t', 2n),
+        IOReadBytes: variant('t', 3n),
+        IOWriteBytes: variant('t', 4n),
+        Networks: variant('a{sa{st}}', {}),
+      },
+    ]);
+    const peer = await fixture.open(path, 'OpenStats', 1_000_000n);
+    const lines = (await peer.ended).trimEnd().split('\n');
+    expect(lines.map((line) => (JSON.parse(line) as { readonly name: string }).name)).toEqual(['/web', '/web']);
   });
 });
+
+const USED: NonNullable<MirrorFixture['engine']['containers']['used']> = {
+  readAt: 0n as NonNullable<MirrorFixture['engine']['containers']['used']>['readAt'],
+  resources: {
+    cgroupVersion: '2',
+    cpu: {
+      totalNs: 5n,
+      userNs: 3n,
+      systemNs: 2n,
+      perCpuNs: null,
+      periods: 0n,
+      throttledPeriods: 0n,
+      throttledNs: 0n,
+    },
+    memory: {
+      currentBytes: 7n,
+      limitBytes: null,
+      peakBytes: null,
+      inactiveFileBytes: 0n,
+      failures: 0n,
+      details: new Map(),
+    },
+    pids: { current: 2n, limit: null },
+    block: {
+      bytes: [
+        { major: 8n, minor: 0n, op: 'read', value: 3n },
+        { major: 8n, minor: 0n, op: 'write', value: 4n },
+      ],
+      operations: [],
+    },
+  },
+  networks: [],
+  host: { totalNs: 1n, onlineCpus: 1 },
+  hostMemoryBytes: 100n,
+};
 
 describe('facts', () => {
   it('Inspect is the REST document, and counts the size for those who read it after', async () => {
@@ -259,6 +396,11 @@ describe('what polkit sees', () => {
       privileged: 'false',
     });
     const options = { User: variant('s', 'root'), Privileged: variant('b', true), Tty: variant('b', true) };
+    expect(part?.polkitDetails?.('Restart', [NO_OPTIONS])).toMatchObject({ image: 'busybox' });
+    expect(part?.polkitDetails?.('Commit', ['shop:1', NO_OPTIONS])).toMatchObject({
+      container: 'web',
+      image: 'shop:1',
+    });
     expect(part?.polkitDetails?.('Exec', [['rm', '-r'], options])).toMatchObject({
       container: 'web',
       command: 'rm -r',

@@ -1,10 +1,11 @@
 /** The manager and the objects of images, networks, volumes over a fake engine. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createDocuments } from '../../../../src/api/documents.ts';
+import type { Timestamp } from '../../../../src/base/clock.ts';
 import { ForbiddenError } from '../../../../src/base/errors.ts';
 import { silentLogger } from '../../../../src/base/logger.ts';
 import { exportEngine, type EngineObjects } from '../../../../src/dbus/engine-objects.ts';
-import { variant, type Variant } from '../../../../src/dbus/exported.ts';
+import { variant, type Variant } from '../../../../src/dbus/bus/exported.ts';
 import { MANAGER_PATH, ROOT } from '../../../../src/dbus/names.ts';
 import type { ServiceChange, ServiceFacts } from '../../../../src/dbus/service-port.ts';
 import { createDescriptorCalls } from '../../../../src/engine/kernel/linux/descriptors.ts';
@@ -117,13 +118,30 @@ describe('objects', () => {
   });
 
   test('refuse in words what is not offered', async () => {
-    await expect(tree.call(IMAGE_PATH, 'Push', ['x', {}], callOf())).rejects.toThrow('not supported');
-    await expect(tree.call(IMAGE_PATH, 'Save', [[]], callOf())).rejects.toThrow('not supported');
-    await expect(tree.call(BRIDGE_PATH, 'Disconnect', ['/', false], callOf())).rejects.toThrow('not supported');
     await expect(tree.call(BRIDGE_PATH, 'Remove', [], callOf())).rejects.toThrow(ForbiddenError);
     await expect(tree.call(IMAGE_PATH, 'Remove', [{ Nope: variant('b', true) }], callOf())).rejects.toThrow('"Nope"');
-    await expect(manager('CreateNetwork', 'n', {})).rejects.toThrow('not supported');
-    await expect(manager('BuildImageFromPath', '/', {})).rejects.toThrow('not supported');
+    await expect(manager('BuildImageFromPath', '/', { Nope: variant('b', true) })).rejects.toThrow('"Nope"');
+  });
+
+  test('of networks are made', async () => {
+    const [path] = await manager('CreateNetwork', 'front', { Internal: variant('b', true) });
+    expect(tree.properties(String(path))).toMatchObject({ Name: 'front', Internal: true });
+    await expect(manager('CreateNetwork', 'front', {})).rejects.toThrow('network with name front already exists');
+  });
+
+  test('of images are saved into a descriptor', async () => {
+    const descriptors = createDescriptorCalls();
+    const saved = async (references: readonly string[]): Promise<string> => {
+      const [fd] = await tree.call(IMAGE_PATH, 'Save', [references], callOf());
+      const chunks: Buffer[] = [];
+      for await (const chunk of descriptors.read(fd as number) as AsyncIterable<Buffer>) chunks.push(chunk);
+      return Buffer.concat(chunks).toString();
+    };
+    engine.images.tag('busybox', 'other', '1');
+    expect(await saved(['busybox'])).toBe(`[${BUSYBOX_ID}]`);
+    // All its names; the fake's blob breaks off after them, and so does the stream.
+    expect(await saved([])).toBe(`[${BUSYBOX_ID}][${BUSYBOX_ID}]`);
+    await expect(tree.call(IMAGE_PATH, 'Save', [['missing:1']], callOf())).rejects.toThrow('No such image');
   });
 
   test('tell polkit what they are', () => {
@@ -134,6 +152,7 @@ describe('objects', () => {
     expect(detailsAt(BRIDGE_PATH, 'Remove')).toEqual({ network: 'bridge', id: '1'.repeat(64) });
     expect(detailsAt(MANAGER_PATH, 'Prune', ['image', 'volume'], {})).toEqual({ types: 'image,volume' });
     expect(detailsAt(MANAGER_PATH, 'PullImage', 'busybox', {})).toEqual({ image: 'busybox' });
+    expect(detailsAt(MANAGER_PATH, 'DeleteRemoteImage', 'busybox', {})).toEqual({ image: 'busybox' });
     expect(detailsAt(MANAGER_PATH, 'GetContainer', 'nobody')).toEqual({ container: 'nobody' });
     expect(
       detailsAt(MANAGER_PATH, 'RunContainer', 'web', 'busybox', [], { Privileged: variant('b', true) }),
@@ -226,6 +245,27 @@ describe('the manager', () => {
     expect(tree.sent('Log').every(({ destination }) => destination === ':1.1')).toBe(true);
   });
 
+  test('pushes in a job, and deletes at the registry', async () => {
+    const [path] = await tree.call(IMAGE_PATH, 'Push', ['busybox', {}], callOf());
+    await clock.advance(0);
+    expect(tree.properties(String(path))).toMatchObject({
+      Type: 'push',
+      Objects: [IMAGE_PATH],
+      Result: 'done',
+      Details: { Digest: variant('s', BUSYBOX_ID) },
+    });
+    expect(tree.sent('ItemProgress').at(-1)?.args).toEqual(['0123456789ab', 'done', 2_000_000, 2_000_000]);
+    expect(tree.sent('Log').map(({ args }) => String(args[1]))).toEqual([
+      'The push refers to repository [docker.io/library/busybox]',
+      `latest: digest: ${BUSYBOX_ID} size: 527`,
+    ]);
+    const bad = { Auth: variant('a{ss}', { pin: 'geheim' }) };
+    await expect(tree.call(IMAGE_PATH, 'Push', ['busybox', bad], callOf())).rejects.toThrow('unknown key "pin"');
+    await expect(tree.call(IMAGE_PATH, 'Push', ['other', {}], callOf())).rejects.toThrow('No such image');
+    expect(await manager('DeleteRemoteImage', 'busybox:1', {})).toEqual([BUSYBOX_ID]);
+    await expect(manager('DeleteRemoteImage', 'kept:1', {})).rejects.toThrow('does not delete images');
+  });
+
   test('shows jobs to who may look, and to who started them', async () => {
     const no = { authorize: () => Promise.reject(new ForbiddenError('no')) };
     const as = (uid: number, member: string, ...args: readonly unknown[]): Promise<readonly unknown[]> =>
@@ -268,6 +308,67 @@ describe('the manager', () => {
     expect(tree.sent('JobRemoved')[0]?.args[3]).toMatchObject({ Reclaimed: variant('t', 10) });
     await expect(manager('Prune', ['pod'], {})).rejects.toThrow('unknown object type: pod');
     await expect(manager('Prune', ['image'], { Until: variant('s', 'x') })).rejects.toThrow('failed to parse');
+  });
+
+  test('collects images by the rules, and shows before what would go', async () => {
+    const last = 5_000_000n as Timestamp;
+    const victim = {
+      type: 'image',
+      id: 'sha256:1',
+      name: 'a:1',
+      bytes: 7,
+      reason: 'unused',
+      lastUsedAt: last,
+    } as const;
+    const row = ['sha256:1', 'a:1', 'unused', 5000n, 7];
+    vi.spyOn(engine.gc, 'preview').mockResolvedValue({ victims: [victim], reclaimableBytes: 7 });
+    vi.spyOn(engine.gc, 'run').mockImplementation(async (_signal, onRemoved) => {
+      onRemoved?.(victim);
+      return { removed: [victim], reclaimedBytes: 7 };
+    });
+    expect(await manager('PreviewImageCollection')).toEqual([[row], 7]);
+    await manager('CollectImages', {});
+    await clock.advance(0);
+    expect(tree.sent('JobRemoved')[0]?.args[3]).toMatchObject({
+      Removed: variant('a(ssstt)', [row]),
+      Reclaimed: variant('t', 7),
+    });
+    await expect(manager('CollectImages', { Force: variant('b', true) })).rejects.toThrow('Force');
+  });
+
+  test('tells what a migration of the storage would take', async () => {
+    const obstacles = ['containers run: web'];
+    const plan = { sources: [{ driver: 'vfs', layers: 3, containers: 2 }], neededBytes: 7, freeBytes: 5, obstacles };
+    const asked = vi.spyOn(engine.migration, 'plan').mockResolvedValue(plan);
+    expect(await manager('PlanStorageMigration', 'btrfs')).toEqual([[['vfs', 3, 2]], 7, 5, obstacles]);
+    expect(asked).toHaveBeenCalledWith('btrfs');
+    asked.mockResolvedValue({ ...plan, freeBytes: null });
+    expect((await manager('PlanStorageMigration', 'devicemapper'))[2]).toBe(2n ** 64n - 1n);
+  });
+
+  test('checks the store', async () => {
+    const finding = {
+      kind: 'leftover',
+      subject: 'x',
+      problem: 'nobody needs it',
+      sizeBytes: 3,
+      outcome: 'found',
+      remedy: 'can be removed',
+    } as const;
+    const checked = { blobs: 0, blobBytes: 0, layers: 0, images: 0, containers: 0, volumes: 0 };
+    const run = vi.spyOn(engine.check, 'run').mockImplementation(async ({ onFinding, onProgress }) => {
+      onProgress?.({ phase: 'blobs', done: 1, total: 2 });
+      onFinding?.(finding);
+      return { findings: [finding], checked, problems: 1 };
+    });
+    await manager('CheckStore', { Deep: variant('b', true) });
+    await clock.advance(0);
+    expect(run.mock.calls[0]?.[0]).toMatchObject({ deep: true, repair: false });
+    const row = ['leftover', 'x', 'nobody needs it', 'leftover', 3, 'found', 'can be removed'];
+    expect(tree.sent('JobRemoved')[0]?.args[3]).toMatchObject({
+      Findings: variant('a(sssstss)', [row]),
+      Problems: variant('u', 1),
+    });
   });
 
   test('counts the disk by type', async () => {

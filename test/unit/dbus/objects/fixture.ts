@@ -3,11 +3,11 @@ import { Socket } from 'node:net';
 import { createDocuments } from '../../../../src/api/documents.ts';
 import { SystemClock } from '../../../../src/base/clock.ts';
 import { silentLogger } from '../../../../src/base/logger.ts';
-import type { Dictionary } from '../../../../src/dbus/dictionary.ts';
-import { JobRegistry } from '../../../../src/dbus/job-registry.ts';
+import type { Dictionary } from '../../../../src/dbus/bus/dictionary.ts';
+import { JobRegistry } from '../../../../src/dbus/jobs/job-registry.ts';
 import { mirrorContainers } from '../../../../src/dbus/objects/container.ts';
 import { pathOf } from '../../../../src/dbus/names.ts';
-import { OpenStreams } from '../../../../src/dbus/open-streams.ts';
+import { OpenStreams } from '../../../../src/dbus/bus/open-streams.ts';
 import { createDescriptorCalls } from '../../../../src/engine/kernel/linux/descriptors.ts';
 import type { ContainerSpec } from '../../../../src/engine/index.ts';
 import { exampleSpec } from '../../../support/container-spec.ts';
@@ -16,7 +16,7 @@ import { FakeEngine } from '../../../support/fake-engine.ts';
 import { callOf, RecordingTree } from '../../../support/recording-tree.ts';
 
 /** After this long what has not happened will not. */
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 20_000;
 
 /** The mirror over the fake engine, with the kernel's own sockets. */
 export class MirrorFixture implements Disposable {

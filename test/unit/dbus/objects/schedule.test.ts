@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../../src/base/logger.ts';
-import { variant } from '../../../../src/dbus/exported.ts';
-import { JobRegistry } from '../../../../src/dbus/job-registry.ts';
+import { variant } from '../../../../src/dbus/bus/exported.ts';
+import { JobRegistry } from '../../../../src/dbus/jobs/job-registry.ts';
 import { namedPath } from '../../../../src/dbus/names.ts';
 import { mirrorSchedules } from '../../../../src/dbus/objects/schedule.ts';
-import { scheduleOf } from '../../../../src/dbus/schedule-words.ts';
+import { scheduleOf } from '../../../../src/dbus/words/schedule-words.ts';
 import { exampleSpec } from '../../../support/container-spec.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { FakeEngine } from '../../../support/fake-engine.ts';

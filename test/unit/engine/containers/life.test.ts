@@ -1,6 +1,13 @@
 import { existsSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
-import { ConflictError, InternalError, NotFoundError, NotImplementedError } from '../../../../src/base/errors.ts';
+import { describe, expect, it, vi } from 'vitest';
+import {
+  ConflictError,
+  InternalError,
+  NotFoundError,
+  NotImplementedError,
+  UnavailableError,
+} from '../../../../src/base/errors.ts';
+import type { ContainerId } from '../../../../src/base/ids.ts';
 import type { WaitResult } from '../../../../src/engine/containers/types.ts';
 import { StartFailure } from '../../../../src/engine/runtime/errors.ts';
 import { ContainersFixture } from '../../../support/containers-fixture.ts';
@@ -45,6 +52,23 @@ describe('a container’s life', () => {
       actorId: id,
       attributes: { a: 'b', image: 'busybox', name: 'box', exitCode: '137', execDuration: '2' },
     });
+  });
+
+  it('has the host and domain name of the container whose network it joins', async () => {
+    await using engine = await ContainersFixture.open();
+    await engine.create({ hostname: 'host', domainname: 'example.org' }, 'donor');
+    const id = await engine.create({ hostname: '', host: { network: { kind: 'container', ref: 'donor' } } });
+    expect(engine.get(id).spec).toMatchObject({ hostname: 'host', domainname: 'example.org' });
+  });
+
+  it('keeps to the containers whose namespaces it joins, whatever they are called later', async () => {
+    await using engine = await ContainersFixture.open();
+    const ref = await engine.create({ host: { ipcMode: { kind: 'shareable' } } }, 'donor');
+    const joined = { kind: 'container', ref: 'donor' } as const;
+    const id = await engine.create({ hostname: '', host: { network: joined, ipcMode: joined, pidMode: joined } });
+    const byId = { kind: 'container', ref };
+    expect(engine.get(id).spec.host).toMatchObject({ network: byId, ipcMode: byId, pidMode: byId });
+    expect(engine.get(id)).toMatchObject({ ipcMode: byId });
   });
 
   it('is shown newest first, by the same view until something changes', async () => {
@@ -199,6 +223,40 @@ describe('removal', () => {
     await expect(engine.room.start(id)).rejects.toThrow('marked for removal');
     await engine.room.remove(id, KEEP);
     expect(engine.belongings()).toEqual([]);
+  });
+
+  it('that cannot be written down on a full disk leaves it what it was, and can be done again', async () => {
+    await using engine = await ContainersFixture.open();
+    const id = await engine.create();
+    const full = new UnavailableError('write state.db: no space left on device');
+    const write = vi.spyOn(engine.db, 'run').mockImplementation(() => {
+      throw full;
+    });
+    await expect(engine.room.remove(id, KEEP)).rejects.toThrow(full);
+    write.mockRestore();
+    expect(engine.get(id).state.status).toBe('created');
+    await engine.room.remove(id, KEEP);
+    expect(engine.belongings()).toEqual([]);
+  });
+
+  it.each([
+    ['removed', async (engine: ContainersFixture, id: ContainerId) => engine.room.remove(id, KEEP), 0],
+    ['started', async (engine: ContainersFixture, id: ContainerId) => engine.room.start(id), 1],
+  ])('after an end that a full disk did not take, %s, leaves nothing of the old process', async (_what, verb, left) => {
+    await using engine = await ContainersFixture.open();
+    const id = await engine.run();
+    const write = vi.spyOn(engine.db, 'run').mockImplementation(() => {
+      throw new UnavailableError('write state.db: no space left on device');
+    });
+    const exit = engine.room.wait(id, 'next-exit', NEVER).result;
+    const old = engine.monitor.taskOf(id);
+    old.end({ exitCode: 3 });
+    await exit;
+    write.mockRestore();
+    expect(engine.monitor.taskOf(id)).toBe(old);
+    await verb(engine, id);
+    expect(engine.monitor.held).toHaveLength(left);
+    if (left > 0) expect(engine.monitor.taskOf(id)).not.toBe(old);
   });
 
   it('takes anonymous volumes along only where asked, and never those that others use', async () => {
@@ -356,7 +414,7 @@ describe('the smaller questions', () => {
     } as const;
     const guest = await engine.create({ host }, 'guest');
     await expect(engine.room.start(guest)).rejects.toThrow(
-      `cannot join network namespace of a non running container: ${donor}`,
+      'cannot join network namespace of a non running container: container donor is created',
     );
     expect(engine.leftovers()).toEqual([]);
     await engine.room.start(donor);
@@ -366,7 +424,7 @@ describe('the smaller questions', () => {
     await expect(
       engine.room.create({
         name: null,
-        spec: exampleSpec({ host: { network: { kind: 'container', ref: 'nosuch' } } }),
+        spec: exampleSpec({ host: { pidMode: { kind: 'container', ref: 'nosuch' } } }),
         frontDocument: null,
       }),
     ).rejects.toThrow('No such container: nosuch');

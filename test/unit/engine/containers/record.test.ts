@@ -15,7 +15,13 @@ import { Registry } from '../../../../src/engine/containers/registry.ts';
 import type { ContainerRows } from '../../../../src/engine/state/containers.ts';
 import { ContainersFixture } from '../../../support/containers-fixture.ts';
 
-const ROW = { id: 'c'.repeat(64) as ContainerId, name: 'box', imageId: '', createdAt: 1n as Timestamp, doc: '{}' };
+const ROW = {
+  id: 'c'.repeat(64) as ContainerId,
+  name: 'box',
+  imageId: '',
+  createdAt: 1n as Timestamp,
+  doc: '{"spec":{"host":{}},"mounts":[]}',
+};
 
 describe('a row', () => {
   it('keeps the state to the nanosecond', () => {
@@ -41,7 +47,15 @@ describe('a row', () => {
 
   it('that is damaged is said to be, and never taken for something else', () => {
     expect(() => decodeRow({ ...ROW, state: '{"phase":' })).toThrow(DataLossError);
-    expect(() => decodeRow({ ...ROW, state: '{}', doc: 'x' })).toThrow(`state of container ${ROW.id} cannot be read`);
+    const settled = JSON.stringify({ state: { status: 'created' } });
+    expect(decodeRow({ ...ROW, state: settled }).live.state.status).toBe('created');
+    for (const doc of ['x', 'null', '{}', '{"spec":{}}', '{"spec":{"host":{}}}', '7', '']) {
+      const cannot = `state of container ${ROW.id} cannot be read`;
+      expect(() => decodeRow({ ...ROW, state: settled, doc }), doc).toThrow(cannot);
+    }
+    for (const state of ['null', '{}', '{"state":{}}', '[]']) {
+      expect(() => decodeRow({ ...ROW, state }), state).toThrow(DataLossError);
+    }
   });
 
   it('brings back the whole container', async () => {

@@ -1,10 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { newId, type ContainerId } from '../../../../src/base/ids.ts';
 import { encodeState, decodeRow, type StateDocument } from '../../../../src/engine/containers/record.ts';
 import { createContainerRows } from '../../../../src/engine/state/containers.ts';
 import type { RestartPolicy } from '../../../../src/engine/containers/spec-types.ts';
 import { ContainersFixture } from '../../../support/containers-fixture.ts';
 
+const CANNOT_READ = 'a container cannot be read from the state file and is left alone';
 const OWN = { signal: null, timeoutSeconds: null };
 
 /** Writes what a daemon that is killed in the middle of something leaves in the row. */
@@ -66,6 +67,25 @@ describe('a daemon that comes up again', () => {
     expect(await engine.room.start(id)).toBe(true);
   });
 
+  it('leaves a container alone that it cannot read, tells of it, and comes up with the others', async () => {
+    await using engine = await ContainersFixture.open();
+    const damaged = await engine.run({ volumes: ['/cache'] }, 'damaged');
+    const lost = await engine.create({}, 'lost');
+    const sound = await engine.run({}, 'sound');
+    const rows = createContainerRows(engine.db);
+    const before = engine.belongings().filter((one) => !one.startsWith('container '));
+    rows.setDocument(damaged, '{"spec":');
+    rows.setState(lost, 'null');
+    await engine.reopen();
+    expect(engine.room.list().map(({ id }) => id)).toEqual([sound]);
+    expect(engine.complaints).toEqual([CANNOT_READ, CANNOT_READ]);
+    expect(engine.belongings().filter((one) => !one.startsWith('container '))).toEqual(before);
+    expect([...engine.sandboxes.keys()].sort()).toEqual([damaged, sound].sort());
+    expect(engine.monitor.held).toContain(damaged);
+    await expect(engine.create({}, 'damaged')).rejects.toThrow(`already in use by container "${damaged}"`);
+    await expect(engine.room.start('damaged')).rejects.toThrow('No such container: damaged');
+  });
+
   it('takes a half-made container back', async () => {
     await using engine = await ContainersFixture.open();
     const id = await engine.create({ volumes: ['/cache'] }, 'box');
@@ -95,6 +115,27 @@ describe('a daemon that comes up again', () => {
     expect(engine.leftovers()).toEqual([]);
     expect(await engine.room.start(id)).toBe(true);
   });
+
+  it.each([
+    [
+      'a half-done start',
+      { phase: 'starting', state: { status: 'created', error: '', exitCode: 0 }, hasStarted: false },
+    ],
+    ['a start that failed', { state: { status: 'created', error: 'full', exitCode: 128 }, hasStarted: false }],
+  ] satisfies [string, Partial<StateDocument>][])(
+    'takes away with the container what %s left, where it could not be taken away before',
+    async (_, state) => {
+      await using engine = await ContainersFixture.open();
+      const id = await engine.run();
+      rewrite(engine, id, state);
+      vi.spyOn(engine.monitor.taskOf(id), 'delete').mockRejectedValueOnce(new Error('the runtime is busy'));
+      await engine.reopen();
+      expect(engine.complaints).toHaveLength(1);
+      await engine.room.remove(id, { force: false, volumes: false });
+      expect(engine.monitor.held).toEqual([]);
+      expect(engine.leftovers()).toEqual([]);
+    },
+  );
 
   it('goes on with a removal', async () => {
     await using engine = await ContainersFixture.open();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { checkCgroupParent } from '../../../../src/engine/containers/validation.ts';
-import { scopeAnnotations } from '../../../../src/engine/containers/scope.ts';
+import { scopeAnnotations, scopeLimits } from '../../../../src/engine/containers/scope.ts';
 
 const MIB = 1024 * 1024;
 
@@ -21,6 +21,22 @@ describe('properties of a container’s scope', () => {
       'org.systemd.property.CPUQuotaPeriodUSec': 'uint64 50000',
       'org.systemd.property.TasksMax': 'uint64 77',
     });
+  });
+
+  it('change with an update, and only what it names', () => {
+    const none = 2n ** 64n - 1n;
+    expect(scopeLimits({ memory: { limit: 64 * MIB, swap: -1 }, pids: { limit: -1 } })).toEqual({
+      MemoryMax: BigInt(64 * MIB),
+      MemorySwapMax: none,
+      TasksMax: none,
+    });
+    expect(scopeLimits({ memory: { limit: MIB, swap: 3 * MIB }, cpu: { quota: 25_000, period: 50_000 } })).toEqual({
+      MemoryMax: BigInt(MIB),
+      MemorySwapMax: BigInt(2 * MIB),
+      CPUQuotaPerSecUSec: 500_000n,
+      CPUQuotaPeriodUSec: 50_000n,
+    });
+    expect(scopeLimits({ cpu: { shares: 5 } })).toEqual({});
   });
 
   it('forbid swap where no memory beyond the limit is allowed', () => {

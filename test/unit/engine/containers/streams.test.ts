@@ -91,6 +91,36 @@ describe('attach', () => {
     expect(engine.status(id)).toBe('running');
   });
 
+  it('is told to the end before who waits hears of it, but not waited for without end', async () => {
+    await using engine = await ContainersFixture.open();
+    const { signal } = new AbortController();
+    const order: string[] = [];
+    for (const isSlow of [false, true]) {
+      const id = await engine.run();
+      const client = new FakeClient();
+      const held = Promise.withResolvers<undefined>();
+      const output = { write: async (): Promise<void> => held.promise };
+      const { run } = await engine.room.attach(id, ATTACH);
+      const copied = run({ stdin: null, output, signal: client.signal }).then(() => order.push('heard'));
+      await engine.settle();
+      const early = engine.room.wait(id, 'next-exit', signal).result.then(() => order.push('early'));
+      const task = engine.monitor.taskOf(id);
+      void task.write('stdout', 'last words');
+      task.end({ exitCode: 0 });
+      await engine.until(() => engine.status(id) === 'exited');
+      const late = engine.room.wait(id, 'not-running', signal).result.then(() => order.push('late'));
+      await engine.settle();
+      expect(order).toEqual([]);
+      if (isSlow) await engine.clock.advance(2000);
+      else held.resolve(undefined);
+      await Promise.all([early, late]);
+      held.resolve(undefined);
+      await copied;
+      expect(order.indexOf('heard')).toBe(isSlow ? 2 : 0);
+      order.length = 0;
+    }
+  });
+
   it('of a client that goes before the start is forgotten', async () => {
     await using engine = await ContainersFixture.open();
     const id = await engine.create();
@@ -160,7 +190,7 @@ describe('attach', () => {
       `container ${id} is paused, unpause the container before attach`,
     );
     await expect(engine.room.attach(id, { ...ATTACH, detachKeys: 'ctrl-?' })).rejects.toThrow(
-      "Unknown character: 'ctrl-?'",
+      'Invalid detach keys (ctrl-?) provided',
     );
   });
 });

@@ -56,6 +56,46 @@ describe('FileContentStore', () => {
     expect(await readdir(join(root, 'ingest'))).toEqual([]);
   });
 
+  it('says what a blob really is', async () => {
+    const { digest } = await store.put(Buffer.from('config'));
+    expect(await store.examine(digest)).toEqual({ digest, sizeBytes: 6 });
+    await writeFile(await store.pathOf(digest), 'c0nfig!');
+    expect(await store.examine(digest)).toEqual({ digest: digestOf('c0nfig!'), sizeBytes: 7 });
+    await store.remove(digest);
+    expect(await store.examine(digest)).toBeNull();
+  });
+
+  it('stops an examination with the signal', async () => {
+    const { digest } = await store.put(Buffer.alloc(1000));
+    await expect(store.examine(digest, AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
+  });
+
+  it('tells what is unfinished, and drops only what nobody holds', async () => {
+    const held = await store.ingest('layer-held');
+    {
+      await using left = await store.ingest('layer-left');
+      await left.write(Buffer.from('abc'));
+    }
+    const draft = await store.draft();
+    await writeFile(join(root, 'ingest', 'put-0123'), 'x');
+    const found = (await store.unfinished()).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    expect(found.map(({ name, ...rest }) => [name.replace(/-[0-9a-f]+$/, ''), rest])).toEqual([
+      ['draft', { sizeBytes: 0, writtenAt: expect.any(BigInt) as bigint, isHeld: true, isResumable: false }],
+      ['layer-held', { sizeBytes: 0, writtenAt: expect.any(BigInt) as bigint, isHeld: true, isResumable: true }],
+      ['layer-left', { sizeBytes: 3, writtenAt: expect.any(BigInt) as bigint, isHeld: false, isResumable: true }],
+      ['put', { sizeBytes: 1, writtenAt: expect.any(BigInt) as bigint, isHeld: false, isResumable: false }],
+    ]);
+    const dropped = [];
+    for (const { name } of found) if (await store.dropUnfinished(name)) dropped.push(name);
+    expect(dropped.map((name) => name.replace(/-[0-9a-f]+$/, ''))).toEqual(['layer-left', 'put']);
+    expect(await store.dropUnfinished(`../blobs/sha256/x`)).toBe(false);
+    expect(await store.dropUnfinished('layer-gone')).toBe(false);
+    expect(await store.abandon('layer-held')).toBe(false);
+    await held[Symbol.asyncDispose]();
+    expect([await store.abandon('layer-held'), await store.abandon('layer-held')]).toEqual([true, false]);
+    await draft[Symbol.asyncDispose]();
+  });
+
   it('closes the file when a stream is given up', async () => {
     const { digest } = await store.put(Buffer.alloc(1_000_000));
     const before = await readdir('/proc/self/fd');

@@ -1,10 +1,10 @@
 import { beforeEach, afterEach, describe, expect, it } from 'vitest';
 import { shortId } from '../../../../src/base/ids.ts';
-import type { ImageFilter } from '../../../../src/engine/images/types.ts';
+import { EVERY_IMAGE, type ImageFilter } from '../../../../src/engine/images/types.ts';
 import { makeImageRoom, type TestRoom } from '../../../support/image-room.ts';
 import { syntheticImage, type SyntheticImage } from '../../../support/synthetic-image.ts';
 
-const ALL: ImageFilter = { all: false, references: [], dangling: null, labels: [], before: null, since: null };
+const ALL: ImageFilter = { ...EVERY_IMAGE, all: false };
 
 let room: TestRoom;
 let one: SyntheticImage;
@@ -141,9 +141,9 @@ describe('list', () => {
     expect(await names({ labels: ['l=v'] })).toHaveLength(1);
     expect(await names({ labels: ['l=w'] })).toHaveLength(0);
     expect(await names({ labels: ['l', 'm'] })).toHaveLength(0);
-    expect(await names({ before: 'r.io/x/two:1' })).toEqual([['r.io/x/one:1']]);
-    expect(await names({ since: 'r.io/x/one:1' })).toEqual([['r.io/x/two:1']]);
-    await expect(names({ before: 'nope' })).rejects.toThrow('No such image: nope:latest');
+    expect(await names({ before: ['r.io/x/two:1'] })).toEqual([['r.io/x/one:1']]);
+    expect(await names({ since: ['r.io/x/one:1'] })).toEqual([['r.io/x/two:1']]);
+    await expect(names({ before: ['nope'] })).rejects.toThrow('No such image: nope:latest');
   });
 
   it('knows what dangles', async () => {

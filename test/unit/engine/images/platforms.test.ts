@@ -43,3 +43,36 @@ describe('chooseManifest', () => {
     );
   });
 });
+
+describe('the best of an index', () => {
+  const entry = (text: string, wanted: Platform = platform(text)): Index['manifests'][number] => ({
+    mediaType: 'm',
+    size: 1,
+    digest: digestOf(text),
+    platform: wanted,
+  });
+  const of = (...manifests: Index['manifests']): Index => ({ schemaVersion: 2, manifests });
+  const host = platform('linux/amd64/v3');
+
+  it('is the one for the highest level that the CPU has', () => {
+    const levels = of(entry('linux/amd64'), entry('linux/amd64/v4'), entry('linux/amd64/v2'), entry('linux/386'));
+    expect(chooseManifest(levels, host).digest).toBe(digestOf('linux/amd64/v2'));
+    expect(chooseManifest(levels, platform('linux/amd64')).digest).toBe(digestOf('linux/amd64'));
+  });
+
+  it('is the first of equals, and one without a platform when there is no other', () => {
+    const twice = of(
+      entry('any', { os: '', architecture: '' }),
+      entry('first', platform('linux/amd64')),
+      entry('linux/amd64'),
+    );
+    expect(chooseManifest(twice, host).digest).toBe(digestOf('first'));
+    expect(chooseManifest(twice, platform('linux/s390x')).digest).toBe(digestOf('any'));
+  });
+
+  it('names the machine without its level when there is none', () => {
+    expect(() => chooseManifest(of(entry('linux/s390x')), host, platform('linux/amd64'))).toThrow(
+      'no matching manifest for linux/amd64 in the manifest list entries',
+    );
+  });
+});

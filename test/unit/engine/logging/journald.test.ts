@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Timestamp } from '../../../../src/base/clock.ts';
 import type { LoggedContainer } from '../../../../src/engine/logging/driver.ts';
-import { attributesOf, fieldName } from '../../../../src/engine/logging/journald/attributes.ts';
-import { createJournaldLogDriver } from '../../../../src/engine/logging/journald/driver.ts';
-import { renderTag } from '../../../../src/engine/logging/journald/tag.ts';
-import { jsonFileLogDriver } from '../../../../src/engine/logging/json-file/driver.ts';
+import { createJournaldLogDriver, fieldName } from '../../../../src/engine/logging/journald/driver.ts';
+import { attributesOf } from '../../../../src/engine/logging/options/attributes.ts';
+import { renderTag } from '../../../../src/engine/logging/options/tag.ts';
 
 const WEB: LoggedContainer = {
   id: '0123456789abcdef'.repeat(4),
@@ -14,6 +14,7 @@ const WEB: LoggedContainer = {
   imageId: `sha256:${'ab'.repeat(32)}`,
   imageName: 'busybox:1',
   command: ['sh', '-c', 'x y'],
+  createdAt: 0n as Timestamp,
   labels: { team: 'a', 'com.example.tier': 'front', other: 'o' },
   env: ['MODE=fast', 'EMPTY=', 'TEAM=b', 'NOTHING'],
 };
@@ -39,12 +40,14 @@ describe('a tag', () => {
 
 describe('attributes', () => {
   it('are the labels and variables that were named, by fields that journald takes', () => {
-    expect(attributesOf(WEB, { labels: 'team,missing', 'labels-regex': '^com\\.', env: 'MODE,NOTHING' })).toEqual({
+    expect(
+      attributesOf(WEB, { labels: 'team,missing', 'labels-regex': '^com\\.', env: 'MODE,NOTHING' }, fieldName),
+    ).toEqual({
       TEAM: 'a',
       COM_EXAMPLE_TIER: 'front',
       MODE: 'fast',
     });
-    expect(attributesOf(WEB, { labels: 'team', 'env-regex': '^TEAM$' })).toEqual({ TEAM: 'b' });
+    expect(attributesOf(WEB, { labels: 'team', 'env-regex': '^TEAM$' }, fieldName)).toEqual({ TEAM: 'b' });
     expect(attributesOf(WEB, {})).toEqual({});
   });
 
@@ -68,7 +71,7 @@ describe('the journald driver', () => {
   afterEach(() => rmSync(directory, { recursive: true }));
 
   const driverThat = (writesFields: boolean) =>
-    createJournaldLogDriver({ file: jsonFileLogDriver, writesFields, socketPath: join(directory, 'socket') });
+    createJournaldLogDriver({ writesFields, socketPath: join(directory, 'socket') });
 
   it('tells the monitor what to write, with fields where it can', () => {
     writeFileSync(join(directory, 'socket'), '');
@@ -78,16 +81,28 @@ describe('the journald driver', () => {
       tag: 'web',
       fields: { IMAGE_NAME: 'busybox:1', TEAM: 'a' },
     });
-    expect(driverThat(false).journalEntry(WEB, options).fields).toEqual({});
-    expect(driverThat(true).journalEntry(WEB, {}).tag).toBe('0123456789ab');
+    expect(driverThat(true).journalEntry(WEB, {})?.tag).toBe('0123456789ab');
+    expect(driverThat(true).sink(WEB, options, null)).toBeNull();
   });
 
-  it('says which options have no effect', () => {
-    expect(driverThat(false).warnings({ labels: 'a', 'env-regex': 'b', tag: 'c' })).toEqual([
-      expect.stringContaining(`log opt 'labels', 'env-regex' has no effect`),
-    ]);
-    expect(driverThat(false).warnings({ tag: 'c', labels: '' })).toEqual([]);
-    expect(driverThat(true).warnings({ labels: 'a' })).toEqual([]);
+  it('has the pump ship what an older monitor cannot write', () => {
+    writeFileSync(join(directory, 'socket'), '');
+    expect(driverThat(false).journalEntry(WEB, { tag: '{{.Name}}' })).toEqual({ name: 'web', tag: 'web', fields: {} });
+    expect(driverThat(false).sink(WEB, { tag: '{{.Name}}', labels: '' }, null)).toBeNull();
+    expect(driverThat(false).journalEntry(WEB, { labels: 'team' })).toBeNull();
+    expect(driverThat(false).sink(WEB, { labels: 'team', tag: '{{.Name}}' }, null)).toEqual({
+      kind: 'journald',
+      socketPath: join(directory, 'socket'),
+      fields: {
+        CONTAINER_ID: '0123456789ab',
+        CONTAINER_ID_FULL: WEB.id,
+        CONTAINER_NAME: 'web',
+        CONTAINER_TAG: 'web',
+        IMAGE_NAME: 'busybox:1',
+        SYSLOG_IDENTIFIER: 'web',
+        TEAM: 'a',
+      },
+    });
   });
 
   it('needs a journal', () => {
@@ -97,7 +112,6 @@ describe('the journald driver', () => {
   it.each([
     [{ 'max-size': '1m' }, `unknown log opt 'max-size' for journald log driver`],
     [{ mode: 'sideways' }, 'logger: logging mode not supported: sideways'],
-    [{ mode: 'non-blocking' }, 'is not supported by this version'],
     [{ 'labels-regex': '[' }, 'error parsing regexp'],
     [{ tag: '{{.Foo}}' }, `can't evaluate field Foo`],
   ])('refuses %j', (options: Readonly<Record<string, string>>, text) => {

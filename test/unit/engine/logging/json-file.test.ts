@@ -127,7 +127,8 @@ describe('following', () => {
       if (i % 7 === 0) await new Promise((resolve) => setImmediate(resolve));
       appendFileSync(log.path, text.slice(50));
       if (i % 50 === 0) {
-        await driver.rotate(log, { 'max-size': '1', 'max-file': '100' }, async () => writeFileSync(log.path, ''));
+        // Bounds in sum that no file of these goes over: a slow reader must not miss one.
+        await driver.rotate(log, { 'max-size': '1000', 'max-file': '100' }, async () => writeFileSync(log.path, ''));
       }
     }
     ended.abort();
@@ -158,12 +159,22 @@ describe('following', () => {
 
 describe('rotation', () => {
   it('keeps as many files as asked', async () => {
+    const almost = String(line(0, '0').length - 1);
     for (let i = 0; i < 6; i += 1) {
       writeFileSync(log.path, line(i, String(i)));
-      await driver.rotate(log, { 'max-size': '10', 'max-file': '3' }, async () => writeFileSync(log.path, ''));
+      await driver.rotate(log, { 'max-size': almost, 'max-file': '3' }, async () => writeFileSync(log.path, ''));
     }
     expect(readdirSync(directory).sort()).toEqual(['container.log', 'container.log.1', 'container.log.2']);
     expect(textOf(await read())).toBe('4\n5\n');
+  });
+
+  it('keeps fewer where a flood made files larger than their bound', async () => {
+    for (let i = 0; i < 6; i += 1) {
+      writeFileSync(log.path, line(i, String(i)).repeat(10));
+      await driver.rotate(log, { 'max-size': '10', 'max-file': '5' }, async () => writeFileSync(log.path, ''));
+    }
+    expect(readdirSync(directory).sort()).toEqual(['container.log', 'container.log.1']);
+    expect(textOf(await read())).toBe('5\n'.repeat(10));
   });
 
   it('leaves small and unbounded logs alone', async () => {
@@ -221,20 +232,33 @@ describe('options', () => {
     [{ 'max-file': 'x' }, 'strconv.Atoi: parsing "x": invalid syntax'],
     [{ 'max-file': '0' }, 'max-file cannot be less than 1'],
     [{ mode: 'sometimes' }, 'logger: logging mode not supported: sometimes'],
-    [{ mode: 'non-blocking' }, 'is not supported by this version'],
-    [{ labels: 'a' }, 'is not supported by this version'],
+    [{ 'max-size': '0' }, 'max-size must be a positive number'],
+    [{ 'max-size': '-1', 'max-file': '3' }, 'max-file cannot be set without max-size'],
+    [{ compress: 'x' }, 'strconv.ParseBool: parsing "x": invalid syntax'],
+    [{ compress: 'true', 'max-file': '1' }, 'compress cannot be true when max-file is less than 2'],
+    [{ 'max-buffer-size': '1m' }, "logger: max-buffer-size option is only supported with 'mode=non-blocking'"],
+    [{ mode: 'non-blocking', 'max-buffer-size': 'x' }, "error parsing option max-buffer-size: invalid size: 'x'"],
+    [{ 'cache-disabled': 'x' }, 'invalid value for option cache-disabled: x'],
+    [{ tag: '{{.Foo}}' }, "can't evaluate field Foo"],
   ])('%j: %s', (options, message) => {
     expect(() => driver.validate(options as Record<string, string>)).toThrow(message);
   });
 
   it('of Docker that work are taken', () => {
-    expect(() =>
-      driver.validate({ 'max-size': '1m', 'max-file': '3', mode: 'blocking', compress: 'false' }),
-    ).not.toThrow();
+    const own = {
+      'max-size': '1m',
+      'max-file': '3',
+      compress: 'true',
+      labels: 'a',
+      'env-regex': '^b',
+      tag: '{{.Name}}',
+    };
+    expect(() => driver.validate(own)).not.toThrow();
+    expect(() => driver.validate({ mode: 'non-blocking', 'max-buffer-size': '4m' })).not.toThrow();
   });
 
   it('none keeps nothing', () => {
     expect(noneLogDriver.open('c' as ContainerId, directory)).toBeNull();
-    expect(() => noneLogDriver.validate({ a: 'b' })).toThrow("unknown log opt 'a' for none log driver");
+    expect(() => noneLogDriver.validate({ a: 'b' })).not.toThrow();
   });
 });

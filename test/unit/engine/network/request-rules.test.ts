@@ -45,7 +45,7 @@ describe('a request', () => {
     ['invalid IPv4 address: q', { endpoints: { mine: { ...wish, ipv4Address: 'q' } } }],
     ['invalid IP address: zz', { portBindings: [{ ...binding, hostIp: 'zz' }] }],
     ['invalid IP address: 1.2.3.4; }', { portBindings: [{ ...binding, hostIp: '1.2.3.4; }' }] }],
-    ['IPv6 host address ::1 is not supported', { portBindings: [{ ...binding, hostIp: '::1' }] }],
+    ['invalid IPv6 address: 10.0.0.1', { endpoints: { db: { ...wish, ipv6Address: '10.0.0.1' } } }],
     ['invalid host port range: 9-8', { portBindings: [{ ...binding, hostPortStart: 9, hostPortEnd: 8 }] }],
     ['invalid host port range: 1-65536', { portBindings: [{ ...binding, hostPortStart: 1, hostPortEnd: 65536 }] }],
     ['invalid container port: 0', { portBindings: [{ ...binding, container: { port: 0, protocol: 'tcp' } }] }],

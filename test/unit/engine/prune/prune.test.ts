@@ -1,12 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { parseTimestamp, type Timestamp } from '../../../../src/base/clock.ts';
-import { ConflictError, InternalError } from '../../../../src/base/errors.ts';
+import { ConflictError, ForbiddenError, InternalError } from '../../../../src/base/errors.ts';
 import { silentLogger } from '../../../../src/base/logger.ts';
 import { createPrune } from '../../../../src/engine/prune/index.ts';
 import { PRUNE_NOTHING, type PruneRequest } from '../../../../src/engine/prune/types.ts';
 import type { PruneRooms } from '../../../../src/engine/prune/select.ts';
-import { parseUntil } from '../../../../src/engine/prune/until.ts';
+import { parseUntil } from '../../../../src/base/until.ts';
+import { FakeBuilds } from '../../../support/fake-builds.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
+
+interface FakeNetwork {
+  readonly name: string;
+  readonly endpoints?: number;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly created?: string;
+}
 
 interface FakeContainer {
   readonly id: string;
@@ -37,6 +45,7 @@ const SIGNAL = new AbortController().signal;
 function setUp(world: {
   readonly containers?: readonly FakeContainer[];
   readonly images?: readonly FakeImage[];
+  readonly networks?: readonly FakeNetwork[];
   readonly volumes?: readonly FakeVolume[];
   readonly refuse?: Readonly<Record<string, Error>>;
 }) {
@@ -66,9 +75,11 @@ function setUp(world: {
         (world.images ?? []).map(({ id, tags, layers, labels = {}, created = OLD, tagged = OLD }) => ({
           id,
           tags,
+          digests: [],
           layerChainIds: layers.map(([chainId]) => chainId),
           layerSizes: layers.map(([, bytes]) => bytes),
           lastTaggedAt: timeOf(tagged),
+          parent: null,
           config: { created, config: { Labels: labels } },
         })),
       remove: async (reference: string) => {
@@ -90,8 +101,28 @@ function setUp(world: {
       usage: async () => 100,
       remove: async (name: string) => remove(name),
     },
+    networks: {
+      list: () =>
+        (world.networks ?? []).map(({ name, endpoints = 0, labels = {}, created = OLD }) => ({
+          id: `id-${name}`,
+          name,
+          labels,
+          createdAt: timeOf(created),
+          endpoints: Array.from({ length: endpoints }),
+        })),
+      remove: async (id: string) => remove(id),
+    },
+    builds: new FakeBuilds(),
   } as unknown as PruneRooms;
-  return { prune: createPrune({ ...rooms, clock: new FakeClock(), logger: silentLogger }), removed };
+  return {
+    prune: createPrune({
+      ...rooms,
+      clock: new FakeClock(),
+      logger: silentLogger,
+      events: { publish: () => undefined },
+    }),
+    removed,
+  };
 }
 
 function timeOf(text: string): Timestamp {
@@ -103,6 +134,30 @@ function timeOf(text: string): Timestamp {
 function requestOf(more: Partial<PruneRequest>): PruneRequest {
   return { ...PRUNE_NOTHING, ...more };
 }
+
+describe('networks', () => {
+  const networks: readonly FakeNetwork[] = [
+    { name: 'bridge' },
+    { name: 'busy', endpoints: 1 },
+    { name: 'free', labels: { ci: '1' } },
+    { name: 'young', created: '2025-12-31T23:30:00Z' },
+    { name: 'raced', labels: { ci: '2' } },
+  ];
+  const refuse = { 'id-raced': new ForbiddenError('error while removing network: network raced has active endpoints') };
+
+  test.each<[string, Partial<PruneRequest>, readonly string[]]>([
+    ['that nobody is plugged into', {}, ['id-free', 'id-young']],
+    ['older than an hour', { until: '1h' }, ['id-free']],
+    ['with a label', { labels: ['ci=1'] }, ['id-free']],
+    ['without a label', { withoutLabels: ['ci'] }, ['id-young']],
+    ['but by name', { keep: { labels: [], newestTags: null, names: ['fre?'] } }, ['id-young']],
+  ])('%s', async (_what, more, expected) => {
+    const { prune, removed } = setUp({ networks, refuse });
+    const result = await prune.run(requestOf({ types: ['network'], ...more }), new AbortController().signal);
+    expect(removed).toEqual(expected);
+    expect(result.removed.map(({ id }) => id)).toEqual(expected);
+  });
+});
 
 describe('containers', () => {
   const containers: readonly FakeContainer[] = [
@@ -236,7 +291,7 @@ describe('a run', () => {
   test('tells of a real failure, and of what went before it', async () => {
     const { prune } = setUp({ volumes, refuse: { v2: new InternalError('the disk is broken') } });
     const told: string[] = [];
-    const run = prune.run(requestOf({ types: ['volume'] }), SIGNAL, ({ id }) => told.push(id));
+    const run = prune.run(requestOf({ types: ['volume'] }), SIGNAL, { onRemoved: ({ id }) => told.push(id) });
     await expect(run).rejects.toThrow('the disk is broken');
     expect(told).toEqual(['v1']);
   });
@@ -244,8 +299,8 @@ describe('a run', () => {
   test('stops at an abort', async () => {
     const { prune, removed } = setUp({ volumes });
     const stopping = new AbortController();
-    const run = prune.run(requestOf({ types: ['volume'] }), stopping.signal, () => {
-      stopping.abort(new Error('enough'));
+    const run = prune.run(requestOf({ types: ['volume'] }), stopping.signal, {
+      onRemoved: () => stopping.abort(new Error('enough')),
     });
     await expect(run).rejects.toThrow('enough');
     expect(removed).toEqual(['v1']);

@@ -58,6 +58,11 @@ describe('answers in the words of dockerd', () => {
     expect(manifestText(status, body)).toBe(text);
   });
 
+  it('tell the beginning of a page that nobody expected', () => {
+    const refused = refusalOf({ status: 404, statusText: 'Not Found', challengeHeader: undefined }, 'x'.repeat(60_000));
+    expect(refused.text).toMatch(/^error parsing HTTP 404 response body: .*"x{2048}…"$/);
+  });
+
   it('believes the challenge of a refused token', () => {
     const body = '{"errors":[{"code":"UNAUTHORIZED","message":"authentication required","detail":[]}]}';
     expect(manifestText(401, body, 'Bearer realm="x",error="insufficient_scope"')).toBe(

@@ -70,6 +70,7 @@ describe('choosing a runtime', () => {
     expect(choice.runtimes.get('mine')?.program).toEqual({
       path: '/opt/mine',
       globalArguments: ['--root', root, '--debug'],
+      extraArguments: ['--debug'],
     });
   });
 
@@ -94,5 +95,16 @@ describe('choosing a runtime', () => {
     install('runc', 'program … run.oci.seccomp_bpf_data …');
     expect(choose().runtimes.get('crun')?.acceptsCompiledSeccomp).toBe(true);
     expect(choose().runtimes.get('runc')?.acceptsCompiledSeccomp).toBe(false);
+  });
+
+  it('knows of crun and runc that they do not look at the network they join, and of no other', () => {
+    install('crun', 'program');
+    install('runc', 'program');
+    const { runtimes } = choose({ added: new Map([['kata', { path: '/opt/kata/bin/kata-runtime', arguments: [] }]]) });
+    expect([...runtimes.values()].map(({ name, readsNetwork }) => [name, readsNetwork])).toEqual([
+      ['crun', false],
+      ['runc', false],
+      ['kata', true],
+    ]);
   });
 });

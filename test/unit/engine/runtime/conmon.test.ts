@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SystemClock } from '../../../../src/base/clock.ts';
-import { AttachHub } from '../../../../src/engine/runtime/conmon/attach.ts';
+import { AttachHub, type HubSurroundings } from '../../../../src/engine/runtime/conmon/attach.ts';
 import { conmonArguments, type MonitorCommand } from '../../../../src/engine/runtime/conmon/command.ts';
 import { ExitFiles, type ExitNote } from '../../../../src/engine/runtime/conmon/exits.ts';
 import { RunDirectory } from '../../../../src/engine/runtime/conmon/run-directory.ts';
@@ -157,6 +157,11 @@ describe('crun’s short cuts', () => {
 });
 
 describe('sharing one attach connection', () => {
+  const surroundings = (onClosing: () => void = () => undefined): HubSurroundings => ({
+    clock: new SystemClock(),
+    onClosing,
+  });
+
   it('cuts input into packets conmon takes, never joined', async () => {
     const packets: Buffer[] = [];
     const socket = new PassThrough({ writableHighWaterMark: 1 });
@@ -165,14 +170,14 @@ describe('sharing one attach connection', () => {
       queueMicrotask(done);
       return true;
     }) as typeof socket.write;
-    const hub = new AttachHub(socket, { stdin: true, closable: true }, () => undefined);
+    const hub = new AttachHub(socket, { stdin: true, closable: true }, surroundings());
     await hub.send(Buffer.alloc(100_000, 1));
     expect(packets.map(({ length }) => length)).toEqual([32_768, 32_768, 32_768, 1696]);
   });
 
   it('drops input of a process without stdin', async () => {
     const socket = new PassThrough();
-    const hub = new AttachHub(socket, { stdin: false, closable: false }, () => undefined);
+    const hub = new AttachHub(socket, { stdin: false, closable: false }, surroundings());
     await hub.send(Buffer.from('lost'));
     expect(socket.writableLength + socket.readableLength).toBe(0);
   });
@@ -180,7 +185,11 @@ describe('sharing one attach connection', () => {
   it('settles every session when the connection breaks, and takes no more', async () => {
     const socket = new PassThrough();
     let closings = 0;
-    const hub = new AttachHub(socket, { stdin: false, closable: false }, () => (closings += 1));
+    const hub = new AttachHub(
+      socket,
+      { stdin: false, closable: false },
+      surroundings(() => (closings += 1)),
+    );
     const session = hub.join();
     const done = session.pipe({ write: () => undefined });
     socket.destroy(new Error('reset'));

@@ -51,6 +51,7 @@ const units: Units = {
     return Promise.resolve(GROUP);
   },
   describe: () => Promise.resolve(),
+  limit: () => Promise.resolve(),
 };
 
 /** systemd makes none below the freezer. */

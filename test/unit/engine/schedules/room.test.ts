@@ -90,7 +90,7 @@ async function boot(configured: readonly ConfiguredSchedule[] = []): Promise<voi
       listen: (listener) => engine.events.listen(listener),
       publish: (event) => void events.push({ ...event, time: clock.now() }),
     },
-    rooms: { containers, images, prune },
+    rooms: { containers, images, prune, gc: engine.gc },
     random: () => 0.5,
   });
   await schedules.recover(configured);

@@ -77,4 +77,20 @@ describe('state file', () => {
     expect(db.all('SELECT * FROM fact')).toEqual([]);
     expect(db.transaction(() => db.run('INSERT INTO fact VALUES (?, ?)', 'c', '3'))).toBe(1);
   });
+
+  it('names a full disk as everything else does, rolls back and goes on', () => {
+    const path = join(directory, 'state.db');
+    using db = Database.open(path);
+    const pages = Number(db.get('PRAGMA page_count')?.['page_count']);
+    db.get(`PRAGMA max_page_count=${String(pages + 2)}`);
+    const fill = (): void => {
+      for (let i = 0; i < 50; i += 1) db.run('INSERT INTO fact VALUES (?, ?)', `k${String(i)}`, 'v'.repeat(4000));
+    };
+    const full = expect.objectContaining({ kind: 'unavailable', message: `write ${path}: no space left on device` });
+    expect(() => db.transaction(fill)).toThrow(full);
+    expect(db.all('SELECT * FROM fact')).toEqual([]);
+    expect(fill).toThrow(full);
+    db.transaction(() => db.run('DELETE FROM fact'));
+    expect(db.transaction(() => db.run('INSERT INTO fact VALUES (?, ?)', 'a', '1'))).toBe(1);
+  });
 });

@@ -16,6 +16,8 @@ it('finds the drivers that hold snapshots, not those that were only opened', asy
     });
     const vfs = await VfsDriver.open({ root: join(root, 'vfs'), copyTree: async () => {} });
     await mkdir(join(root, 'vfs/.probe-x'));
+    // Another engine's.
+    await mkdir(join(root, 'vfs/dir/0123'), { recursive: true });
     expect(await driversHoldingData(root)).toEqual([]);
     await vfs.prepare('container', null);
     expect(await driversHoldingData(root)).toEqual(['vfs']);

@@ -7,7 +7,7 @@ const POLL_MS = 5;
 
 parentPort?.on('message', ({ id, job, cancelled }: JobMessage) => {
   const send = (message: WorkerMessage): void => parentPort?.postMessage(message);
-  const script = job.kind === 'unpack' ? job.blobPath : job.from;
+  const script = job.kind === 'unpack' ? job.blobPath : job.kind === 'copy' ? job.from : '';
   const done = (): void =>
     send({ id, outcome: { kind: 'done', result: { diffId: String(threadId), sizeBytes: 0, warnings: [] } } });
   switch (script) {

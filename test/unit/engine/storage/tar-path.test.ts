@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidArgumentError } from '../../../../src/base/errors.ts';
-import { baseOf, confine, parentOf } from '../../../../src/engine/storage/layers/tar-path.ts';
-import { whiteoutOf } from '../../../../src/engine/storage/layers/whiteouts.ts';
+import { baseOf, confine, parentOf } from '../../../../src/engine/storage/layers/tar/path.ts';
+import { whiteoutOf } from '../../../../src/engine/storage/layers/tree/whiteouts.ts';
 
 const part = fc.oneof(fc.constantFrom('..', '.', '', '...', '.wh.', 'a'), fc.string());
 const path = fc.array(part, { maxLength: 12 }).map((parts) => parts.join('/'));

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidArgumentError } from '../../../../src/base/errors.ts';
-import type { TarEntry } from '../../../../src/engine/storage/layers/tar-entry.ts';
-import { TarReader } from '../../../../src/engine/storage/layers/tar-reader.ts';
+import type { TarEntry } from '../../../../src/engine/storage/layers/tar/entry.ts';
+import { TarReader } from '../../../../src/engine/storage/layers/tar/reader.ts';
 import { memberOf, octal, tarOf, type Member } from '../../../support/tar-builder.ts';
 
 interface ReadMember {
@@ -199,6 +199,8 @@ describe('TarReader', () => {
 
   it('takes the end of the input for the end, at a member boundary', () => {
     expect(read(memberOf({ name: 'a', data: 'x' }))).toHaveLength(1);
+    // As the docker CLI ends a context that it has put a Dockerfile into.
+    expect(read(memberOf({ name: 'a', data: 'x' }).subarray(0, 513))).toHaveLength(1);
     expect(read(Buffer.alloc(0))).toEqual([]);
     expect(read(Buffer.alloc(512))).toEqual([]);
   });
@@ -206,7 +208,6 @@ describe('TarReader', () => {
   it.each([
     ['in a header', memberOf({ name: 'a' }).subarray(0, 300)],
     ['in data', memberOf({ name: 'a', data: 'x'.repeat(600) }).subarray(0, 800)],
-    ['in padding', memberOf({ name: 'a', data: 'x' }).subarray(0, 600)],
     ['where a lying size wants more', memberOf({ name: 'a', data: 'x', size: 100_000 })],
   ])('refuses an archive that ends %s', (_where, archive) => {
     expect(() => read(archive)).toThrow(new InvalidArgumentError('unexpected EOF'));

@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { InternalError, UnavailableError } from '../../../../src/base/errors.ts';
-import type { LayerJob } from '../../../../src/engine/storage/layers/job.ts';
+import type { UnpackJob } from '../../../../src/engine/storage/layers/job.ts';
 import { LayerWorkers } from '../../../../src/engine/storage/layers/workers.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
+import { PATIENCE } from '../../../support/patience.ts';
 
 const url = new URL('./scripted-worker.ts', import.meta.url);
 
-function job(script: string): LayerJob {
+function job(script: string): UnpackJob {
   return { kind: 'unpack', blobPath: script, root: '/', form: 'tree' };
 }
 
@@ -24,7 +25,7 @@ describe('LayerWorkers', () => {
     expect(workers.threads).toBe(0);
     const outcomes = await Promise.all(Array.from({ length: 6 }, async () => workers.run(job('ok'))));
     expect(workers.threads).toBe(2);
-    const threads = new Set(outcomes.map((outcome) => (outcome.kind === 'done' ? outcome.result?.diffId : null)));
+    const threads = new Set(outcomes.map((outcome) => (outcome.kind === 'done' ? outcome.result.diffId : null)));
     expect(threads.size).toBeLessThanOrEqual(2);
     expect(threads).not.toContain(null);
   });
@@ -36,7 +37,7 @@ describe('LayerWorkers', () => {
     await clock.advance(900);
     expect(workers.threads).toBe(1);
     await clock.advance(200);
-    await vi.waitFor(() => expect(workers.threads).toBe(0));
+    await vi.waitFor(() => expect(workers.threads).toBe(0), PATIENCE);
     expect((await workers.run(job('ok'))).kind).toBe('done');
   });
 

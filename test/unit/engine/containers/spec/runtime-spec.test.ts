@@ -78,7 +78,14 @@ describe('runtime spec', () => {
   it('shares the host’s namespaces where asked and sets no host name there', () => {
     const spec = runtimeSpecOf({
       ...exampleInput(),
-      namespaces: { network: 'host', ipc: 'host', pid: { path: '/proc/7/ns/pid' }, uts: 'host', cgroup: null },
+      namespaces: {
+        network: 'host',
+        ipc: 'host',
+        pid: { path: '/proc/7/ns/pid' },
+        uts: 'host',
+        cgroup: null,
+        user: null,
+      },
     });
     expect(spec.linux.namespaces).toEqual([
       { type: 'mount' },

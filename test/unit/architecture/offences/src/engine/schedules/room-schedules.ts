@@ -1,2 +1,2 @@
-import type { noun } from '../build/noun.ts';
+import type { noun } from '../metrics/noun.ts';
 export let one: typeof noun;

@@ -1,0 +1,3 @@
+import { packetContract } from './firewall-packets.ts';
+
+packetContract('nftables');

@@ -1,0 +1,2 @@
+import type { noun } from '../metrics/noun.ts';
+export let one: typeof noun;
