@@ -6,12 +6,14 @@
 
 /** The engine's rooms, upper levels first. A room sees the levels below it; rooms of one level are strangers. */
 const LEVELS = [
-  ['build', 'system', 'schedules'],
+  ['system', 'schedules', 'metrics'],
+  ['gc', 'check', 'migration'],
   ['prune'],
+  ['build'],
   ['containers'],
   ['images'],
-  ['content', 'storage', 'registry', 'network', 'runtime', 'logging', 'volumes'],
-  ['events', 'state', 'kernel'],
+  ['content', 'storage', 'registry', 'network', 'runtime', 'logging', 'volumes', 'secrets'],
+  ['events', 'state', 'kernel', 'dockerfile'],
   // The specifications' own types, no I/O: Mount is what storage, kernel and runtime talk in.
   ['oci'],
 ];
@@ -21,9 +23,9 @@ const FACADE = '^src/engine/[^/]+\\.ts$';
 /** Where drivers lie side by side, and which folders there are drivers. */
 const DRIVERS = {
   storage: 'overlay2|btrfs|devicemapper|vfs',
-  network: 'bridge|host|none|macvlan',
+  network: 'bridge|host|none|macvlan|ipvlan',
   'network/firewall': 'nftables|iptables',
-  logging: 'json-file|local|journald|syslog|none',
+  logging: 'json-file|local|journald|syslog|gelf|fluentd|none',
 };
 
 const rooms = LEVELS.flatMap((names, level) =>
