@@ -48,6 +48,12 @@ export function isDiskFull(thrown: unknown): boolean {
   return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
+/** True where an error, or one that it came of, is {@link isDiskFull}'s. */
+export function cameOfFullDisk(thrown: unknown): boolean {
+  for (let error = thrown; error instanceof Error; error = error.cause) if (isDiskFull(error)) return true;
+  return false;
+}
+
 /** Names a failed file operation as Docker does; a disk that is full, failing or read-only becomes UnavailableError. */
 export function diskFault(call: string, path: string, error: unknown): unknown {
   const isDisks = isDiskFull(error) || ['EIO', 'EROFS', 'EMFILE', 'ENFILE'].includes(errnoCodeOf(error) ?? '');

@@ -13,6 +13,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Events } from '../engine/events/types.ts';
 import { createEventBus } from '../engine/events/event-bus.ts';
 import type { Kernel } from '../engine/kernel/kernel.ts';
+import { LinuxFiles } from '../engine/kernel/linux/files.ts';
 import type { KeptSockets } from '../engine/network/kept-sockets.ts';
 import { Database } from '../engine/state/database.ts';
 import { EventRepository } from '../engine/state/events.ts';
@@ -73,7 +74,7 @@ export async function compose(options: ComposeOptions): Promise<Daemon> {
   const execRoot = config.get('exec-root');
   await makeDataRoot(dataRoot, logger);
   await mkdir(execRoot, { recursive: true, mode: 0o711 });
-  const database = resources.use(Database.open(join(dataRoot, 'state.db')));
+  const database = resources.use(openState(join(dataRoot, 'state.db')));
   const events = resources.use(createEventBus(clock, { store: new EventRepository(database), logger }));
   // From recovery on until all is closed: also what starts and ends with the engine is told.
   resources.use(logLifeEvents(events, logger));
@@ -87,6 +88,11 @@ export async function compose(options: ComposeOptions): Promise<Daemon> {
   await openNamesOnHost(ground, lower.networks, resources);
   await upper.schedules.recover(configuredSchedules(config.snapshot));
   return daemonOf(ground, { lower, upper }, resources.move());
+}
+
+function openState(path: string): Database {
+  const files = new LinuxFiles();
+  return Database.open(path, (fd, offset, length) => files.allocate(fd, offset, length));
 }
 
 function daemonOf(

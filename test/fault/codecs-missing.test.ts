@@ -15,7 +15,7 @@ const DIRECTORIES = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', 
 const library = DIRECTORIES.filter((directory) => existsSync(directory))
   .flatMap((directory) => readdirSync(directory).map((name) => join(directory, name)))
   .find((path) => /\/libisal\.so\.2\.0\.\d+$/.test(path));
-const WHY = library === undefined ? ' (libisal.so.2 is not installed: apt-get install libisal2)' : '';
+const WHY = library === undefined ? ' (skipped: libisal.so.2 is not installed: apt-get install libisal2)' : '';
 
 describe('a host without ISA-L', () => {
   it('gives no codec', () => {

@@ -140,4 +140,21 @@ describe.skipIf(obstacle !== null)(`a full disk${because}`, () => {
     rmSync(filler());
     expect((await engine.docker(['run', '--rm', 'busybox', 'echo', 'alive'])).stdout).toBe('alive\n');
   });
+
+  it.each(['stop', 'kill', 'rm'])('can be emptied: %s of what has filled it', async (verb) => {
+    await using engine = await TestEngine.start('--data-root', join(disk, 'data'), '--bridge', 'none');
+    if ((await engine.dockerOk('images', '-q')) === '') await engine.importBusybox();
+    const script = 'cat /dev/zero > /fills; while :; do cat /dev/zero >> /fills; sleep 0.01; done 2>/dev/null';
+    const policy = ['--restart', 'always', '--stop-timeout', '0'];
+    await engine.dockerOk('run', '-d', '--name', 'greedy', ...policy, 'busybox', 'sh', '-c', script);
+    await until(() => statfsSync(join(disk, 'data')).bavail === 0);
+    if (verb !== 'rm') {
+      await engine.dockerOk(verb, 'greedy');
+      await until(async () => (await engine.docker(['ps', '-q'])).stdout === '');
+    }
+    await engine.dockerOk('rm', '-f', 'greedy');
+    expect(await engine.dockerOk('ps', '-aq')).toBe('');
+    expect(statfsSync(join(disk, 'data')).bavail).toBeGreaterThan(0);
+    expect((await engine.docker(['run', '--rm', 'busybox', 'echo', 'alive'])).stdout).toBe('alive\n');
+  });
 });

@@ -139,8 +139,8 @@ export class Container {
     this.touch();
   }
 
-  /** Remembers what is not worth a write of its own: it is written with the next change. */
-  note(change: Pick<StateDocument, 'health'>): void {
+  /** Remembers what is not worth a write of its own, or what a full disk did not take: it is written with the next change. */
+  note(change: Partial<Pick<StateDocument, 'health' | 'desired' | 'sandbox'>>): void {
     this.#live = { ...this.#live, ...change };
     this.touch();
   }

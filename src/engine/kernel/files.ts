@@ -74,6 +74,12 @@ export interface FileCalls {
    */
   startWriteOut(fd: number, offset: number, length: number): void;
 
+  /**
+   * Gives a part of an open file its place on the disk; its size stays (fallocate(2), FALLOC_FL_KEEP_SIZE). Throws ENOSPC,
+   * and EOPNOTSUPP where the file system cannot.
+   */
+  allocate(fd: number, offset: number, length: number): void;
+
   /** The next extent of data at or after `offset` (SEEK_DATA, SEEK_HOLE); null when only a hole follows. */
   nextData(fd: number, offset: number): DataExtent | null;
 

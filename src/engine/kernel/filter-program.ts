@@ -37,6 +37,8 @@ export function throughProgram(
       done(error);
     },
   });
+  // Whoever reads hears of it, be it later: nobody may be there yet when the program ends.
+  output.on('error', () => undefined);
   child.stdout.pipe(output, { end: false });
   // Its output has been read to the end by then.
   const ended = once(child, 'close').then(

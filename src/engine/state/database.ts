@@ -1,4 +1,4 @@
-import { accessSync, closeSync, constants, openSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, fstatSync, openSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { errnoText, pathErrorText } from '../../base/errno-text.ts';
@@ -8,8 +8,18 @@ import { MIGRATIONS } from './schema.ts';
 /** A row as SQLite gives it; INTEGER columns are bigint. */
 export type Row = Readonly<Record<string, unknown>>;
 
+/** Gives a part of an open file its place on the disk; its size stays. Throws where there is none. */
+export type Allocate = (fd: number, offset: number, length: number) => void;
+
 /** How much may pile up in the write-ahead log before it is folded back, in pages of 4 KiB. */
 const WAL_CHECKPOINT_PAGES = 1000;
+
+/** The log up to where it is folded back: a page with its header each, and some for a large change at the end. */
+const LOG_BYTES = (WAL_CHECKPOINT_PAGES + 64) * (4096 + 24);
+/** By what the file may grow then. */
+const GROWTH_BYTES = 512 * 1024;
+/** Of what a disk has free, neither takes more than this part. */
+const MOST_TAKEN_PART = 64;
 
 /** More than the log of one removal, and what its pages need when they are folded back. */
 const RESERVE_BYTES = 256 * 1024;
@@ -26,6 +36,8 @@ export class Database implements Disposable {
   readonly #path: string;
   readonly #statements = new Map<string, StatementSync>();
   #depth = 0;
+  /** The reserve has been given away, and is made again when there is room. */
+  #isReserveGone = false;
 
   private constructor(db: DatabaseSync, path: string) {
     this.#db = db;
@@ -35,21 +47,24 @@ export class Database implements Disposable {
   /**
    * Opens or creates the file (`:memory:` for tests) and brings its schema up to date.
    * UnavailableError when it comes from a newer engine; DataLossError when it is damaged. The file is left as it is in
-   * both cases.
+   * both cases. With `allocate`, log and file get room on the disk in advance: nobody else can take it, and what happens on a
+   * full disk is written down like any other.
    */
-  static open(path: string): Database {
+  static open(path: string, allocate: Allocate | null = null): Database {
     let db: DatabaseSync | null = null;
     try {
       // An engine that comes up on a full disk needs what is in reserve to get as far as removing something.
       if (path !== ':memory:' && isShort(path)) rmSync(reserveOf(path), { force: true });
       // What containers are told (environment, labels) is nobody else's to read; SQLite's other files follow this one.
-      if (path !== ':memory:') closeSync(openSync(path, 'a', 0o600));
+      // Before SQLite has it: with any descriptor of the file that is closed, SQLite's lock goes.
+      if (path !== ':memory:') takeRoom(allocate, path, (size) => size + GROWTH_BYTES);
       db = new DatabaseSync(path);
       // Exclusive: a second engine on the same data root must not come up.
       db.exec(`PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;
         PRAGMA wal_autocheckpoint=${String(WAL_CHECKPOINT_PAGES)};`);
       checkIntegrity(db, path);
       migrate(db, path);
+      if (path !== ':memory:') takeRoom(allocate, `${path}-wal`, () => LOG_BYTES);
       keepReserve(path);
       return new Database(db, path);
     } catch (error) {
@@ -73,6 +88,7 @@ export class Database implements Disposable {
     try {
       const result = job();
       this.#guarded(() => this.#db.exec('COMMIT'));
+      this.#renewReserve();
       return result;
     } catch (error) {
       // A full disk makes SQLite roll back by itself.
@@ -87,7 +103,9 @@ export class Database implements Disposable {
   /** Runs a statement that changes something; returns how many rows it changed. UnavailableError on a full disk. */
   run(sql: string, ...values: readonly SQLInputValue[]): number {
     try {
-      return Number(this.#guarded(() => this.#prepare(sql).run(...values)).changes);
+      const { changes } = this.#guarded(() => this.#prepare(sql).run(...values));
+      if (this.#depth === 0) this.#renewReserve();
+      return Number(changes);
     } catch (error) {
       if (error instanceof UnavailableError && this.#depth === 0) this.#makeRoom();
       throw error;
@@ -126,11 +144,16 @@ export class Database implements Disposable {
    */
   #makeRoom(): void {
     rmSync(reserveOf(this.#path), { force: true });
+    this.#isReserveGone = true;
     try {
       this.#db.exec('PRAGMA wal_checkpoint(RESTART)');
     } catch {
       // The log stays as it is; the error under way says why.
     }
+  }
+
+  #renewReserve(): void {
+    if (this.#isReserveGone) this.#isReserveGone = !keepReserve(this.#path);
   }
 
   #prepare(sql: string): StatementSync {
@@ -154,13 +177,30 @@ function isShort(path: string): boolean {
   return bavail * bsize < 2 * RESERVE_BYTES;
 }
 
-/** Room beside the file for a few changes when the disk is full. Done without where there is none even now. */
-function keepReserve(path: string): void {
-  if (path === ':memory:' || isShort(path)) return;
+/** Room beside the file for a few changes when the disk is full. Done without where there is none even now: false. */
+function keepReserve(path: string): boolean {
+  if (path === ':memory:' || isShort(path)) return false;
   try {
     writeFileSync(reserveOf(path), Buffer.alloc(RESERVE_BYTES), { mode: 0o600 });
+    return true;
   } catch {
     rmSync(reserveOf(path), { force: true });
+    return false;
+  }
+}
+
+/** Makes the file where it is not, and gives it room up to a length. Done without where the disk has not enough. */
+function takeRoom(allocate: Allocate | null, path: string, lengthFor: (size: number) => number): void {
+  const fd = openSync(path, 'a', 0o600);
+  try {
+    const { bavail, bsize } = statfsSync(dirname(path));
+    const { size } = fstatSync(fd);
+    const length = Math.min(lengthFor(size), size + Math.floor((bavail * bsize) / MOST_TAKEN_PART));
+    if (length > 0) allocate?.(fd, 0, length);
+  } catch {
+    // A full disk, or a file system that cannot: the reserve is left.
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -155,7 +155,8 @@ describe('too many', () => {
     // Two processors and a flood of one whole process: milliseconds, where a shared queue would take seconds.
     expect(middle(answers)).toBeLessThan(1000);
     expect(middle(turns)).toBeLessThan(200);
-    expect(await rcodeOf('web')).toBe('NOERROR');
+    // Once what still waits of the flood has been worked off: until then the kernel drops what comes behind it.
+    await until(async () => (await rcodeOf('web')) === 'NOERROR');
   });
 });
 

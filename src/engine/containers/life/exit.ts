@@ -1,7 +1,7 @@
 import { messageOf } from '../../../base/errors.ts';
 import type { Task, TaskExit } from '../../runtime/monitor.ts';
 import type { Container } from '../container.ts';
-import { applyFact } from './facts.ts';
+import { applyBeside, applyFact } from './facts.ts';
 import { endWatch } from '../health.ts';
 import { boundLog } from '../streams/logs.ts';
 import { releaseMounts } from '../mounts/resolution.ts';
@@ -87,7 +87,7 @@ export async function giveBack(room: Room, container: Container): Promise<void> 
   if (sandbox !== null) {
     await quietly(room, container, 'its network', async () => {
       await room.networks.tearDown(container.id, sandbox);
-      container.update({ sandbox: null });
+      applyBeside(room, container, { sandbox: null }, 'the end of a network');
     });
   }
   await quietly(room, container, 'what its secrets were mounted on', async () => removeMountPoints(room, container));

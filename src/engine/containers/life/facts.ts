@@ -27,9 +27,27 @@ export function applyFact(
   }
 }
 
+/** As {@link applyFact}, of what stands beside the state. `what` is the log's word for it. */
+export function applyBeside(
+  room: Room,
+  container: Container,
+  change: Partial<Pick<StateDocument, 'desired' | 'sandbox'>>,
+  what: string,
+): void {
+  try {
+    container.update(change);
+  } catch (error) {
+    room.logger.error(`${what} could not be written down`, { container: container.id, reason: messageOf(error) });
+    container.note(change);
+  }
+}
+
 const WORDS: Partial<Readonly<Record<ContainerEvent['kind'], string>>> = {
   exited: 'an exit',
   'start-failed': 'a failed start',
   'removal-started': 'the beginning of a removal',
   'removal-failed': 'a failed removal',
+  'restart-cancelled': 'the end of a restart policy',
+  paused: 'a pause',
+  unpaused: 'the end of a pause',
 };

@@ -2,6 +2,7 @@ import { ConflictError } from '../../../base/errors.ts';
 import { isRestarting, notRunning } from '../errors.ts';
 import type { Container } from '../container.ts';
 import { endWatch, watchHealth } from '../health.ts';
+import { applyFact } from './facts.ts';
 import { publish, runtimeNamed, type Room } from '../room.ts';
 import { isLive } from '../state.ts';
 
@@ -14,7 +15,7 @@ export async function pause(room: Room, ref: string): Promise<void> {
     if (!isLive(state)) throw notRunning(container.id);
     await unlessEnded(container, runtimeNamed(room, container.document.runtime).pause(container.id));
     // The user's own, whatever a commit may have done before.
-    container.apply({ kind: 'paused' }, { frozenForCommit: false });
+    applyFact(room, container, { kind: 'paused' }, { frozenForCommit: false });
     endWatch(room, container);
     publish(room, container, 'pause');
   });
@@ -25,7 +26,7 @@ export async function unpause(room: Room, ref: string): Promise<void> {
   await container.mailbox.run(async () => {
     if (container.state.status !== 'paused') throw new ConflictError(`Container ${container.id} is not paused`);
     await unlessEnded(container, runtimeNamed(room, container.document.runtime).resume(container.id));
-    container.apply({ kind: 'unpaused' }, { frozenForCommit: false });
+    applyFact(room, container, { kind: 'unpaused' }, { frozenForCommit: false });
     watchHealth(room, container, 'again');
     publish(room, container, 'unpause');
   });

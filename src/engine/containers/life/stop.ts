@@ -1,6 +1,7 @@
 import { EngineError, InternalError, messageOf } from '../../../base/errors.ts';
 import type { Container } from '../container.ts';
 import { markedForRemoval, notRunning } from '../errors.ts';
+import { applyBeside, applyFact } from './facts.ts';
 import { endWatch } from '../health.ts';
 import { publish, runtimeNamed, type Room } from '../room.ts';
 import { parseSignal, SIGKILL, SIGTERM } from '../signals.ts';
@@ -68,10 +69,10 @@ async function killContainer(room: Room, container: Container, signalText: strin
     // other is a stop by hand to `unless-stopped` alone.
     const endsIt = isMeantToEnd(container, signal);
     if (endsIt || container.document.spec.host.restartPolicy.name === 'unless-stopped') {
-      container.update({ desired: 'stopped' });
+      wishStopped(room, container);
     }
     if (endsIt) container.endsForGood = true;
-    if (callOffRestart(container)) return true;
+    if (callOffRestart(room, container)) return true;
     // One whose end is on its way to us was there to be killed: no error to Docker.
     await sendSignal(room, container, signal);
     return true;
@@ -100,10 +101,10 @@ export async function stopContainer(
   const ended = container.waiters.add('next-exit', given.signal).catch(() => null);
   const asked = await container.mailbox.run(async () => {
     if (!isLive(container.state) && container.state.status !== 'restarting') return 'nothing runs';
-    if (options.byUser !== false) container.update({ desired: 'stopped' });
+    if (options.byUser !== false) wishStopped(room, container);
     container.endsForGood = true;
     endWatch(room, container);
-    if (callOffRestart(container)) return 'called off';
+    if (callOffRestart(room, container)) return 'called off';
     await sendSignal(room, container, signal);
     return 'signalled';
   });
@@ -145,7 +146,7 @@ async function sendSignal(room: Room, container: Container, signal: number): Pro
   if (state.status === 'paused' && isMeantToEnd(container, signal)) {
     await runtimeNamed(room, container.document.runtime)
       .resume(container.id)
-      .then(() => container.apply({ kind: 'unpaused' }))
+      .then(() => applyFact(room, container, { kind: 'unpaused' }))
       .catch((error: unknown) => {
         room.logger.warn('a paused container could not be resumed to end', {
           container: container.id,
@@ -155,12 +156,17 @@ async function sendSignal(room: Room, container: Container, signal: number): Pro
   }
 }
 
+/** What fills a disk can be stopped on it, whether or not the wish can be written down. */
+function wishStopped(room: Room, container: Container): void {
+  applyBeside(room, container, { desired: 'stopped' }, 'that it is to be stopped');
+}
+
 /** Calls a planned restart off; true when there was one. */
-function callOffRestart(container: Container): boolean {
+function callOffRestart(room: Room, container: Container): boolean {
   if (container.state.status !== 'restarting') return false;
   container.restartTimer?.[Symbol.dispose]();
   container.restartTimer = null;
-  container.apply({ kind: 'restart-cancelled' });
+  applyFact(room, container, { kind: 'restart-cancelled' });
   container.ended.abort();
   return true;
 }

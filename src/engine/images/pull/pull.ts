@@ -3,6 +3,7 @@
  * transaction that makes the image visible with its names. Until then nothing can be seen of it; when it fails, what
  * was unpacked or completed is taken away, and half a layer stays for the next attempt to resume.
  */
+import { cameOfFullDisk } from '../../../base/errno-text.ts';
 import { InvalidArgumentError, NotFoundError } from '../../../base/errors.ts';
 import type { ImageId } from '../../oci/digest.ts';
 import type { ImageConfig, Platform } from '../../oci/image-spec.ts';
@@ -141,6 +142,10 @@ async function obtain(
     });
     isStored = true;
     return { image, isNew };
+  } catch (error) {
+    // What was on its way beside the one that met it: half a blob is worth less than its room.
+    if (cameOfFullDisk(error)) await dropHalves(context, document.layers);
+    throw error;
   } finally {
     pin[Symbol.dispose]();
     if (!isStored) await context.collector.collect(candidates);

@@ -36,6 +36,9 @@ const syncfs = libc.bind<(fd: number) => number>('int syncfs(int fd)');
 const syncFileRange = libc.bind<(fd: number, offset: number, length: number, flags: number) => number>(
   'int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)',
 );
+const fallocate = libc.bind<(fd: number, mode: number, offset: number, length: number) => number>(
+  'int fallocate(int fd, int mode, int64_t offset, int64_t length)',
+);
 const unshare = libc.bind<(flags: number) => number>('int unshare(int flags)');
 const chroot = libc.bind<(path: string) => number>('int chroot(const char *path)');
 const chdir = libc.bind<(path: string) => number>('int chdir(const char *path)');
@@ -56,6 +59,7 @@ const IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 const WITHIN = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
 const NO_SYMLINKS = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 const SYNC_FILE_RANGE_WRITE = 2;
+const FALLOC_FL_KEEP_SIZE = 1;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const ENXIO = 6;
@@ -129,6 +133,10 @@ export class LinuxFiles implements FileCalls {
       throw errnoError('lseek', errno);
     }
     return { start, end: check(lseek(fd, start, SEEK_HOLE), 'lseek') };
+  }
+
+  allocate(fd: number, offset: number, length: number): void {
+    check(fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, length), 'fallocate');
   }
 
   startWriteOut(fd: number, offset: number, length: number): void {

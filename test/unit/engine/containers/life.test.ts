@@ -225,7 +225,7 @@ describe('removal', () => {
     expect(engine.belongings()).toEqual([]);
   });
 
-  it('that cannot be written down on a full disk leaves it what it was, and can be done again', async () => {
+  it('that cannot be written down on a full disk gives back what it had, and can be done again for the rest', async () => {
     await using engine = await ContainersFixture.open();
     const id = await engine.create();
     const full = new UnavailableError('write state.db: no space left on device');
@@ -234,8 +234,47 @@ describe('removal', () => {
     });
     await expect(engine.room.remove(id, KEEP)).rejects.toThrow(full);
     write.mockRestore();
-    expect(engine.get(id).state.status).toBe('created');
+    expect(engine.get(id).state).toMatchObject({ status: 'dead', error: full.message });
     await engine.room.remove(id, KEEP);
+    expect(engine.belongings()).toEqual([]);
+  });
+
+  it('that a full disk keeps from being written down to the end is done by the next engine', async () => {
+    await using engine = await ContainersFixture.open();
+    const id = await engine.run({}, 'box');
+    const write = vi.spyOn(engine.db, 'run').mockImplementation(() => {
+      throw new UnavailableError('write state.db: no space left on device');
+    });
+    await expect(engine.room.remove(id, { force: true, volumes: true })).rejects.toThrow('no space left on device');
+    write.mockRestore();
+    expect(engine.monitor.held).toEqual([]);
+    await engine.reopen();
+    expect(['exited', 'dead']).toContain(engine.status(id));
+    await engine.room.remove(id, KEEP);
+    expect(engine.belongings()).toEqual([]);
+  });
+
+  it.each([
+    [
+      'stop',
+      'exited',
+      async ({ room }: ContainersFixture, id: ContainerId) => room.stop(id, { signal: null, timeoutSeconds: 0 }),
+    ],
+    ['kill', 'exited', async ({ room }: ContainersFixture, id: ContainerId) => room.kill(id, 'KILL')],
+    ['pause', 'paused', async ({ room }: ContainersFixture, id: ContainerId) => room.pause(id)],
+  ] as const)('%s works on a full disk', async (_verb, status, verb) => {
+    await using engine = await ContainersFixture.open();
+    const id = await engine.run({ host: { restartPolicy: { name: 'always', maximumRetryCount: 0 } } });
+    const write = vi.spyOn(engine.db, 'run').mockImplementation(() => {
+      throw new UnavailableError('write state.db: no space left on device');
+    });
+    await verb(engine, id);
+    await engine.until(() => engine.status(id) === status);
+    write.mockRestore();
+    expect(engine.complaints).toContain(
+      status === 'paused' ? 'a pause could not be written down' : 'that it is to be stopped could not be written down',
+    );
+    await engine.room.remove(id, { force: true, volumes: true });
     expect(engine.belongings()).toEqual([]);
   });
 

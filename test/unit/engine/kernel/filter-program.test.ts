@@ -45,3 +45,9 @@ it('ends program and source when nobody reads on', async () => {
   }
   await expect.poll(() => source.destroyed).toBe(true);
 });
+
+it('keeps its failure for one who begins to read later', async () => {
+  const output = filter('sh', ['-c', 'echo broken >&2; exit 3'], Readable.from([Buffer.from('x')]));
+  await expect.poll(() => output.destroyed).toBe(true);
+  await expect(textOf(output)).rejects.toThrow('sh: broken');
+});
