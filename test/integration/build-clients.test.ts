@@ -1,5 +1,5 @@
 /** Builds as clients ask for them: the CLI from a pipe, quietly, with secrets in a field; docker-py; Compose; what is left. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -104,7 +104,9 @@ describe('the docker CLI', () => {
   });
 });
 
-it('docker-py builds, reads the stream and tells failures', async () => {
+it('docker-py builds, reads the stream and tells failures', async (context) => {
+  if (spawnSync('/usr/bin/python3', ['-c', 'import docker']).status !== 0)
+    context.skip('python3-docker is not installed');
   const script = new URL('../support/clients/docker_py_builds.py', import.meta.url).pathname;
   const { code, stdout, stderr } = await run('/usr/bin/python3', [script], { env: environment() });
   expect(code, stderr).toBe(0);
@@ -124,7 +126,8 @@ it('docker-py builds, reads the stream and tells failures', async () => {
   });
 });
 
-it('Compose builds what its services need', async () => {
+it('Compose builds what its services need', async (context) => {
+  if (spawnSync('docker-compose', ['version']).status !== 0) context.skip('docker-compose is not installed');
   const project = join(scratch, 'project');
   mkdirSync(project);
   writeFileSync(

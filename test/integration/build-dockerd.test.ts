@@ -9,10 +9,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { extract } from 'tar-stream';
 import { BUILD_CASES, writeContext, type BuildCase } from '../support/build-cases.ts';
-import { peerAbsence, startDockerPeer, type DockerPeer } from '../support/docker-peer.ts';
+import { peerAbsence, skipNote, startDockerPeer, type DockerPeer } from '../support/docker-peer.ts';
 import { busyboxTar, run, TestEngine, type CommandResult } from '../support/engine.ts';
-
-if (peerAbsence !== null) console.log(`skipped: ${peerAbsence}`);
 
 /** One of the two. */
 interface Builder {
@@ -27,7 +25,7 @@ const BASE_FILES = /^bin\/./;
 /** What the engines put into every container. */
 const ENGINE_FILES = /^(\.dockerenv|dev\/.*|etc\/|proc\/|sys\/|etc\/(hosts|hostname|resolv\.conf|mtab))$/;
 
-describe.skipIf(peerAbsence !== null)('what dockerd makes of it', () => {
+describe.skipIf(peerAbsence !== null)(`what dockerd makes of it${skipNote(peerAbsence)}`, () => {
   let engine: TestEngine;
   let peer: DockerPeer;
   let scratch: string;

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { peerAbsence, startDockerPeer, type DockerPeer } from '../support/docker-peer.ts';
+import { peerAbsence, skipNote, startDockerPeer, type DockerPeer } from '../support/docker-peer.ts';
 import { busyboxTar, TestEngine, until } from '../support/engine.ts';
 
 /*
@@ -20,8 +20,6 @@ function absenceOfCriu(): string | null {
 }
 
 const noCriu = absenceOfCriu();
-if (noCriu !== null) console.warn(`checkpoints are only refused here: ${noCriu}`);
-if (peerAbsence !== null) console.warn(`checkpoints are not compared: ${peerAbsence}`);
 
 let engine: TestEngine;
 
@@ -152,7 +150,7 @@ describe('the list', () => {
   });
 });
 
-describe.skipIf(noCriu !== null)('processes', () => {
+describe.skipIf(noCriu !== null)(`processes${skipNote(noCriu)}`, () => {
   it('go on beside a checkpoint, end by one, and come back where they were', async () => {
     await until(async () => (await count().catch(() => 0)) > 3);
     await engine.dockerOk('checkpoint', 'create', '--leave-running', 'counter', 'early');
@@ -229,7 +227,7 @@ describe('without experimental', () => {
   });
 });
 
-describe.skipIf(peerAbsence !== null)('beside dockerd', () => {
+describe.skipIf(peerAbsence !== null)(`beside dockerd${skipNote(peerAbsence)}`, () => {
   let peer: DockerPeer;
 
   beforeAll(async () => {

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startPeer, tryCli, type Side } from '../bench/side-by-side.ts';
+import { peerAbsence, skipNote } from '../support/docker-peer.ts';
 import { busyboxTar, run, TestEngine, until } from '../support/engine.ts';
 
 /*
@@ -134,7 +135,7 @@ describe.each(['overlay2', 'vfs'])('on %s', (driver) => {
   });
 });
 
-describe('beside dockerd', () => {
+describe.skipIf(peerAbsence !== null)(`beside dockerd${skipNote(peerAbsence)}`, () => {
   let engine: TestEngine;
   let peer: Side & AsyncDisposable;
   beforeAll(async () => {

@@ -320,7 +320,7 @@ const BOTH_WAYS: readonly string[] = [
 ];
 
 describe.skipIf(peerAbsence !== null)(
-  `side by side with dockerd${peerAbsence === null ? '' : ` (${peerAbsence})`}`,
+  `side by side with dockerd${peerAbsence === null ? '' : ` (skipped: ${peerAbsence})`}`,
   () => {
     let peer: DockerPeer;
     let theirs: Side;

@@ -10,7 +10,7 @@ import { applyToConfig, isConfigInstruction, type StageState } from '../../src/e
 import { parseDockerfile } from '../../src/engine/dockerfile/parse.ts';
 import { planStages } from '../../src/engine/dockerfile/stages.ts';
 import type { ImageRunConfig } from '../../src/engine/oci/image-spec.ts';
-import { peerAbsence, startDockerPeer, type DockerPeer } from '../support/docker-peer.ts';
+import { peerAbsence, skipNote, startDockerPeer, type DockerPeer } from '../support/docker-peer.ts';
 import { tarOf } from '../support/tar-builder.ts';
 
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -142,7 +142,7 @@ function ours(text: string): Built {
   return { config: state.config, history };
 }
 
-describe.skipIf(peerAbsence !== null)(`Dockerfiles that dockerd judges${peerAbsence ?? ''}`, () => {
+describe.skipIf(peerAbsence !== null)(`Dockerfiles that dockerd judges${skipNote(peerAbsence)}`, () => {
   let peer: DockerPeer;
   let peerData: string;
 

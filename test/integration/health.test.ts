@@ -101,7 +101,7 @@ async function wholeStory(side: Side): Promise<unknown> {
 
 describe('health checks', () => {
   it.skipIf(peerAbsence !== null)(
-    `tell the same story as dockerd's, in states, lists and events${peerAbsence === null ? '' : ` (${peerAbsence})`}`,
+    `tell the same story as dockerd's, in states, lists and events${peerAbsence === null ? '' : ` (skipped: ${peerAbsence})`}`,
     async () => {
       await using peer: DockerPeer = await startDockerPeer();
       const stdin = await busyboxTar();

@@ -128,26 +128,29 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describe.skipIf(peerAbsence !== null)(`beside dockerd${peerAbsence === null ? '' : ` (${peerAbsence})`}`, () => {
-  let peer: DockerPeer;
+describe.skipIf(peerAbsence !== null)(
+  `beside dockerd${peerAbsence === null ? '' : ` (skipped: ${peerAbsence})`}`,
+  () => {
+    let peer: DockerPeer;
 
-  beforeAll(async () => {
-    peer = await startDockerPeer();
-  });
-  afterAll(async () => {
-    await peer[Symbol.asyncDispose]();
-  });
+    beforeAll(async () => {
+      peer = await startDockerPeer();
+    });
+    afterAll(async () => {
+      await peer[Symbol.asyncDispose]();
+    });
 
-  it('prints the same, with the same exit codes, all through a story', async () => {
-    for (const side of [engine, peer]) await side.docker(['load', '-q', '-i', join(folder, 'images.tar')]);
-    const differing: unknown[] = [];
-    for (const words of STORY(images.id)) {
-      const [ours, theirs] = [comparable(await engine.docker(words)), comparable(await peer.docker(words))];
-      if (JSON.stringify(ours) !== JSON.stringify(theirs)) differing.push({ words, ours, theirs });
-    }
-    expect(differing).toEqual([]);
-  });
-});
+    it('prints the same, with the same exit codes, all through a story', async () => {
+      for (const side of [engine, peer]) await side.docker(['load', '-q', '-i', join(folder, 'images.tar')]);
+      const differing: unknown[] = [];
+      for (const words of STORY(images.id)) {
+        const [ours, theirs] = [comparable(await engine.docker(words)), comparable(await peer.docker(words))];
+        if (JSON.stringify(ours) !== JSON.stringify(theirs)) differing.push({ words, ours, theirs });
+      }
+      expect(differing).toEqual([]);
+    });
+  },
+);
 
 describe('a family of images', () => {
   it('is made by commits, shown by history and removed child first', async () => {
@@ -183,7 +186,7 @@ const pyAbsence =
   registryAbsence ??
   (spawnSync('/usr/bin/python3', ['-c', 'import docker']).status === 0 ? null : 'python3-docker is not installed');
 
-describe.skipIf(pyAbsence !== null)(`docker-py${pyAbsence === null ? '' : ` (${pyAbsence})`}`, () => {
+describe.skipIf(pyAbsence !== null)(`docker-py${pyAbsence === null ? '' : ` (skipped: ${pyAbsence})`}`, () => {
   it('finds what its own tests look for', async () => {
     await using registry = await startRegistry();
     const script = new URL('../support/clients/docker_py_images.py', import.meta.url).pathname;

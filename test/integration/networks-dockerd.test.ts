@@ -160,7 +160,7 @@ afterAll(async () => {
 });
 
 it.skipIf(peerAbsence !== null)(
-  `commands about networks do as dockerd’s${peerAbsence === null ? '' : ` (${peerAbsence})`}`,
+  `commands about networks do as dockerd’s${peerAbsence === null ? '' : ` (skipped: ${peerAbsence})`}`,
   async () => {
     const [ours, theirs] = await Promise.all([
       story((args) => run('docker', args, { env: { ...engine.cliEnvironment, DOCKER_API_VERSION: '1.41' } })),

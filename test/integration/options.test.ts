@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inBatches } from '../support/batches.ts';
-import { peerAbsence, startDockerPeer, type DockerPeer } from '../support/docker-peer.ts';
+import { peerAbsence, skipNote, startDockerPeer, type DockerPeer } from '../support/docker-peer.ts';
 import { busyboxTar, TestEngine } from '../support/engine.ts';
 
 /*
@@ -260,7 +260,7 @@ describe('what inspect shows', () => {
 });
 
 /* What both say of a bad request: exit status and text, but for what dockerd 28 words otherwise than 20.10. */
-describe.skipIf(peerAbsence !== null)(`beside dockerd (${peerAbsence ?? 'installed'})`, () => {
+describe.skipIf(peerAbsence !== null)(`beside dockerd${skipNote(peerAbsence)}`, () => {
   let peer: DockerPeer;
   beforeAll(async () => {
     peer = await startDockerPeer();

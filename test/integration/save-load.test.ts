@@ -45,100 +45,107 @@ afterAll(async () => {
 const ingests = (): readonly string[] => readdirSync(join(engine.dataRoot, 'content', 'ingest'));
 const blobs = (): readonly string[] => readdirSync(join(engine.dataRoot, 'content', 'blobs', 'sha256'));
 
-describe.skipIf(peerAbsence !== null)(`beside dockerd${peerAbsence === null ? '' : ` (${peerAbsence})`}`, () => {
-  let peer: DockerPeer;
+describe.skipIf(peerAbsence !== null)(
+  `beside dockerd${peerAbsence === null ? '' : ` (skipped: ${peerAbsence})`}`,
+  () => {
+    let peer: DockerPeer;
 
-  beforeAll(async () => {
-    peer = await startDockerPeer();
-    const tar = await busyboxTar();
-    for (const side of [engine, peer]) {
-      expect((await side.docker(['load'], { stdin: dockerArchive(image, ['three:1', 'three:also']) })).code).toBe(0);
-    }
-    expect((await engine.docker(['import', '-', 'bb:1'], { stdin: tar })).code).toBe(0);
-  });
-  afterAll(async () => {
-    await peer[Symbol.asyncDispose]();
-  });
-
-  const idOf = async (side: Pick<DockerPeer, 'docker'>, name: string): Promise<string> =>
-    (await side.docker(['image', 'inspect', '-f', '{{.Id}} {{json .RootFS.Layers}}', name])).stdout;
-
-  it('goes there and back with the same ids and names', async () => {
-    const archive = join(folder, 'ours.tar');
-    expect(await engine.docker(['save', '-o', archive, 'three', 'bb:1'])).toEqual({ code: 0, stdout: '', stderr: '' });
-    await peer.docker(['rmi', 'three:1', 'three:also']);
-    const there = await peer.docker(['load', '-i', archive]);
-    expect(there).toEqual({
-      code: 0,
-      stdout: 'Loaded image: three:1\nLoaded image: three:also\nLoaded image: bb:1\n',
-      stderr: '',
+    beforeAll(async () => {
+      peer = await startDockerPeer();
+      const tar = await busyboxTar();
+      for (const side of [engine, peer]) {
+        expect((await side.docker(['load'], { stdin: dockerArchive(image, ['three:1', 'three:also']) })).code).toBe(0);
+      }
+      expect((await engine.docker(['import', '-', 'bb:1'], { stdin: tar })).code).toBe(0);
     });
-    const before = await idOf(engine, 'three:1');
-    expect(await idOf(peer, 'three:also')).toBe(before);
-    expect(await idOf(peer, 'bb:1')).toBe(await idOf(engine, 'bb:1'));
-    const back = join(folder, 'theirs.tar');
-    expect((await peer.docker(['save', '-o', back, 'three:1', 'bb:1'])).code).toBe(0);
-    await engine.docker(['rmi', 'three:1', 'three:also', 'bb:1']);
-    expect(blobs()).toEqual([]);
-    const here = await engine.docker(['load', '-i', back]);
-    expect(here.stdout.split('\n').toSorted()).toEqual(['', 'Loaded image: bb:1', 'Loaded image: three:1']);
-    expect(await idOf(engine, 'three:1')).toBe(before);
-    expect(await engine.dockerOk('run', '--rm', '--network', 'none', 'bb:1', 'echo', 'alive')).toBe('alive');
-    await engine.docker(['tag', 'three:1', 'three:also']);
-  });
+    afterAll(async () => {
+      await peer[Symbol.asyncDispose]();
+    });
 
-  it('goes by id, without a name', async () => {
-    const id = (await engine.dockerOk('images', '-q', '--no-trunc', 'three:1')).trim();
-    const saved = await engine.docker(['save', '-o', join(folder, 'id.tar'), id.slice(7, 19)]);
-    expect(saved.code).toBe(0);
-    for (const side of [engine, peer]) {
-      await side.docker(['rmi', '-f', 'three:1', 'three:also']);
-      expect((await side.docker(['load', '-i', join(folder, 'id.tar')])).stdout).toBe(`Loaded image ID: ${id}\n`);
-      for (const tag of ['three:1', 'three:also']) await side.docker(['tag', id, tag]);
-    }
-  });
+    const idOf = async (side: Pick<DockerPeer, 'docker'>, name: string): Promise<string> =>
+      (await side.docker(['image', 'inspect', '-f', '{{.Id}} {{json .RootFS.Layers}}', name])).stdout;
 
-  it.each<readonly string[]>([
-    ['save', 'nosuch'],
-    ['save', 'nosuch:1'],
-    ['save', 'three:1', 'nosuch:1'],
-    ['save', 'abcdef0123'],
-    ['save', 'sha256:abcdef'],
-    ['load', '-i', '/nonexistent/archive.tar'],
-    ['load', '-i', '/etc/passwd'],
-    ['import', '/nonexistent/archive.tar'],
-    ['import', '-c', 'foo bar', '-'],
-    ['import', '-', 'UPPER:1'],
-    ['import', 'http://127.0.0.1:1/x.tar'],
-  ])('says what dockerd says: %s %s %s', async (...args: readonly string[]) => {
-    const said = async (side: Pick<DockerPeer, 'docker'>): Promise<CommandResult> => {
-      const { code, stdout, stderr } = await side.docker(args, { stdin: await busyboxTar() });
-      return { code, stdout, stderr: stderr.replace(/repository name \(\S+\) must/, 'repository name must') };
-    };
-    expect(await said(engine)).toEqual(await said(peer));
-  });
+    it('goes there and back with the same ids and names', async () => {
+      const archive = join(folder, 'ours.tar');
+      expect(await engine.docker(['save', '-o', archive, 'three', 'bb:1'])).toEqual({
+        code: 0,
+        stdout: '',
+        stderr: '',
+      });
+      await peer.docker(['rmi', 'three:1', 'three:also']);
+      const there = await peer.docker(['load', '-i', archive]);
+      expect(there).toEqual({
+        code: 0,
+        stdout: 'Loaded image: three:1\nLoaded image: three:also\nLoaded image: bb:1\n',
+        stderr: '',
+      });
+      const before = await idOf(engine, 'three:1');
+      expect(await idOf(peer, 'three:also')).toBe(before);
+      expect(await idOf(peer, 'bb:1')).toBe(await idOf(engine, 'bb:1'));
+      const back = join(folder, 'theirs.tar');
+      expect((await peer.docker(['save', '-o', back, 'three:1', 'bb:1'])).code).toBe(0);
+      await engine.docker(['rmi', 'three:1', 'three:also', 'bb:1']);
+      expect(blobs()).toEqual([]);
+      const here = await engine.docker(['load', '-i', back]);
+      expect(here.stdout.split('\n').toSorted()).toEqual(['', 'Loaded image: bb:1', 'Loaded image: three:1']);
+      expect(await idOf(engine, 'three:1')).toBe(before);
+      expect(await engine.dockerOk('run', '--rm', '--network', 'none', 'bb:1', 'echo', 'alive')).toBe('alive');
+      await engine.docker(['tag', 'three:1', 'three:also']);
+    });
 
-  it('tells of layers, of names that move, and of itself in events as dockerd', async () => {
-    const other = dockerArchive(await syntheticImage([{ d: random('d', 1 << 20) }]), ['three:1', 'fresh:1']);
-    const records = async (side: { readonly socketPath: string }): Promise<readonly string[]> =>
-      (await post(side.socketPath, '/images/load?quiet=0', other)).split('\r\n').filter((line) => line !== '');
-    const [ours, theirs] = [await records(engine), await records(peer)];
-    // How often a bar moves is chance; its last state, its words and all after it are not.
-    expect(ours.slice(-4)).toEqual(theirs.slice(-4));
-    expect(ours.at(-4)).toContain('"status":"Loading layer"');
-    await engine.docker(['tag', image.id, 'three:1']);
-    const events = await engine.dockerOk(
-      'events',
-      '--since',
-      '10m',
-      '--until',
-      '0s',
-      '--format',
-      '{{.Type}} {{.Action}}',
-    );
-    expect(events.split('\n')).toEqual(expect.arrayContaining(['image save', 'image load', 'image import']));
-  });
-});
+    it('goes by id, without a name', async () => {
+      const id = (await engine.dockerOk('images', '-q', '--no-trunc', 'three:1')).trim();
+      const saved = await engine.docker(['save', '-o', join(folder, 'id.tar'), id.slice(7, 19)]);
+      expect(saved.code).toBe(0);
+      for (const side of [engine, peer]) {
+        await side.docker(['rmi', '-f', 'three:1', 'three:also']);
+        expect((await side.docker(['load', '-i', join(folder, 'id.tar')])).stdout).toBe(`Loaded image ID: ${id}\n`);
+        for (const tag of ['three:1', 'three:also']) await side.docker(['tag', id, tag]);
+      }
+    });
+
+    it.each<readonly string[]>([
+      ['save', 'nosuch'],
+      ['save', 'nosuch:1'],
+      ['save', 'three:1', 'nosuch:1'],
+      ['save', 'abcdef0123'],
+      ['save', 'sha256:abcdef'],
+      ['load', '-i', '/nonexistent/archive.tar'],
+      ['load', '-i', '/etc/passwd'],
+      ['import', '/nonexistent/archive.tar'],
+      ['import', '-c', 'foo bar', '-'],
+      ['import', '-', 'UPPER:1'],
+      ['import', 'http://127.0.0.1:1/x.tar'],
+    ])('says what dockerd says: %s %s %s', async (...args: readonly string[]) => {
+      const said = async (side: Pick<DockerPeer, 'docker'>): Promise<CommandResult> => {
+        const { code, stdout, stderr } = await side.docker(args, { stdin: await busyboxTar() });
+        return { code, stdout, stderr: stderr.replace(/repository name \(\S+\) must/, 'repository name must') };
+      };
+      expect(await said(engine)).toEqual(await said(peer));
+    });
+
+    it('tells of layers, of names that move, and of itself in events as dockerd', async () => {
+      const other = dockerArchive(await syntheticImage([{ d: random('d', 1 << 20) }]), ['three:1', 'fresh:1']);
+      const records = async (side: { readonly socketPath: string }): Promise<readonly string[]> =>
+        (await post(side.socketPath, '/images/load?quiet=0', other)).split('\r\n').filter((line) => line !== '');
+      const [ours, theirs] = [await records(engine), await records(peer)];
+      // How often a bar moves is chance; its last state, its words and all after it are not.
+      expect(ours.slice(-4)).toEqual(theirs.slice(-4));
+      expect(ours.at(-4)).toContain('"status":"Loading layer"');
+      await engine.docker(['tag', image.id, 'three:1']);
+      const events = await engine.dockerOk(
+        'events',
+        '--since',
+        '10m',
+        '--until',
+        '0s',
+        '--format',
+        '{{.Type}} {{.Action}}',
+      );
+      expect(events.split('\n')).toEqual(expect.arrayContaining(['image save', 'image load', 'image import']));
+    });
+  },
+);
 
 describe('import of an address', () => {
   let server: Server;

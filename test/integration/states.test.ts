@@ -287,7 +287,7 @@ function bodyOf(verb: string, text: string): string {
 }
 
 describe.skipIf(peerAbsence !== null)(
-  `every verb in every state answers as dockerd does${peerAbsence === null ? '' : ` (${peerAbsence})`}`,
+  `every verb in every state answers as dockerd does${peerAbsence === null ? '' : ` (skipped: ${peerAbsence})`}`,
   () => {
     let peer: DockerPeer;
     beforeAll(async () => {

@@ -12,6 +12,11 @@ const START_TIMEOUT_MS = 60_000;
 export const peerAbsence: string | null =
   spawnSync('dockerd', ['--version']).error === undefined ? null : 'dockerd is not installed';
 
+/** What a title says of tests that are skipped. */
+export function skipNote(why: string | null): string {
+  return why === null ? '' : ` (skipped: ${why})`;
+}
+
 /** A real dockerd beside ours, for what it prints: own socket and data, and no network of its own. */
 export interface DockerPeer extends AsyncDisposable {
   readonly socketPath: string;

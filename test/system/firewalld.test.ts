@@ -1,8 +1,10 @@
 /** Containers behind a real firewalld, which knows nothing of them but what the engine tells it. */
+import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { SystemRig } from '../support/system-rig.ts';
 
-const obstacle = SystemRig.obstacle();
+const obstacle =
+  SystemRig.obstacle() ?? (spawnSync('firewalld', ['--help']).status === 0 ? null : 'firewalld is not installed');
 const SERVICE = 'org.moored.Engine1';
 const BACKEND = `busctl get-property ${SERVICE} /org/moored/Engine1/Manager ${SERVICE}.Manager FirewallBackend`;
 
