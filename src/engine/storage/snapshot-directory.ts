@@ -3,7 +3,7 @@
  *
  * ```
  * <root>/<name of key>/snapshot.json    what the snapshot is (SnapshotRecord)
- * <root>/<name of key>/children/        one empty file per child, named as the child's directory
+ * <root>/<name of key>/children/        of a committed one: one empty file per child, named as the child's directory
  * <root>/<name of key>/…                the driver's own
  * <root>/.new-<random>/                 being made; worth nothing until renamed
  * <root>/.old-<random>/                 being removed; worth nothing any more
@@ -48,11 +48,16 @@ export interface SnapshotParts {
   discard(directory: string, deleteTree: DeleteTree): Promise<void>;
   /** For layers, whose trees may be large. */
   readonly deleteLayer: DeleteTree;
+  /** For containers, of which most have few files of their own: on this thread unless given. */
+  readonly deleteActive?: DeleteTree;
 }
 
 const MAKING = '.new-';
 const REMOVING = '.old-';
 const CHILDREN = 'children';
+/** What no other process has used in names. */
+const OWN = randomBytes(8).toString('hex');
+let names = 0;
 
 /** The snapshots below one root. */
 export class SnapshotDirectory {
@@ -114,12 +119,12 @@ export class SnapshotDirectory {
    */
   async create(key: string, record: SnapshotRecord, fill: (directory: string) => Promise<void>): Promise<void> {
     if (exists(this.pathOf(key))) throw conflict(key);
-    const making = join(this.root, `${MAKING}${randomBytes(8).toString('hex')}`);
+    const making = join(this.root, `${MAKING}${unused()}`);
     await Undo.guard(async (undo) => {
       undo.defer(async () => this.#delete(making));
       try {
         mkdirSync(making, { mode: 0o710 });
-        mkdirSync(join(making, CHILDREN), { mode: 0o710 });
+        if (record.kind === 'committed') mkdirSync(join(making, CHILDREN), { mode: 0o710 });
         writeFirstRecord(making, record);
         await fill(making);
         this.#appear(record.parent, key, () => renameSync(making, this.pathOf(key)));
@@ -134,6 +139,12 @@ export class SnapshotDirectory {
     const record = await this.get(key);
     if (record.kind === 'view') throw new ConflictError(`snapshot ${key} is a view: not active`);
     if (exists(this.pathOf(name))) throw conflict(name);
+    const children = join(this.pathOf(key), CHILDREN);
+    try {
+      mkdirSync(children, { recursive: true, mode: 0o710 });
+    } catch (error) {
+      throw fault(error, name, children);
+    }
     // Killed between the next two steps, the snapshot is still found under its old key, where start-up removes it.
     replaceRecord(this.pathOf(key), { ...record, kind: 'committed' });
     try {
@@ -152,8 +163,9 @@ export class SnapshotDirectory {
     if (record === null && !exists(directory)) return;
     if (await this.#hasChildren(directory)) throw new ConflictError(`snapshot ${key} has children`);
     // A container's few files are gone before a thread would have begun.
+    const { deleteLayer, deleteActive = deleteHere } = this.#parts;
     const isLayer = record === null || record.kind === 'committed';
-    const deleteTree = isLayer ? this.#parts.deleteLayer : deleteHere;
+    const deleteTree = isLayer ? deleteLayer : deleteActive;
     const removing = this.#unmake(directory);
     this.#dropChild(record?.parent ?? null, key);
     await this.#delete(removing, deleteTree);
@@ -217,6 +229,7 @@ export class SnapshotDirectory {
    */
   async replace(key: string, name: string, record: SnapshotRecord): Promise<void> {
     const own = this.pathOf(key);
+    mkdirSync(join(own, CHILDREN), { recursive: true, mode: 0o710 });
     await replaceRecordDurably(own, { ...record, kind: 'committed' });
     for await (const { key: child, record: other } of this.records()) {
       if (other.parent === name && child !== '') writeFileSync(join(own, CHILDREN, this.#nameOf(child)), '');
@@ -305,7 +318,7 @@ export class SnapshotDirectory {
   }
 
   #removingPath(): string {
-    return join(this.root, `${REMOVING}${randomBytes(8).toString('hex')}`);
+    return join(this.root, `${REMOVING}${unused()}`);
   }
 
   async #delete(directory: string, deleteTree: DeleteTree = deleteHere): Promise<void> {
@@ -316,6 +329,11 @@ export class SnapshotDirectory {
   #nameOf(key: string): string {
     return nameOf(key, this.#reserved);
   }
+}
+
+function unused(): string {
+  names += 1;
+  return `${OWN}-${String(names)}`;
 }
 
 /** One that cannot be read must not keep all others from being found. */

@@ -89,6 +89,11 @@ export class LayerWorkers implements AsyncDisposable {
     assertDone(await this.run({ kind: 'delete', root }), `deleting ${root}`);
   }
 
+  /** Whether a job that comes now begins at once, in a thread that is there. */
+  get isReady(): boolean {
+    return this.#queue.length === 0 && [...this.#threads].some(({ idle }) => idle);
+  }
+
   /** How many threads there are now. */
   get threads(): number {
     return this.#threads.size;

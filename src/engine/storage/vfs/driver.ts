@@ -30,6 +30,8 @@ export interface VfsOptions {
   readonly copyTree: (from: string, to: string) => Promise<void>;
   /** Deletes a layer's files off the main thread; on it unless given. */
   readonly deleteTree?: DeleteTree;
+  /** Deletes the files of a container: as many as its image has; on the main thread, in turns, unless given. */
+  readonly deleteCopy?: DeleteTree;
   /** What can bound a container here; nothing unless given. */
   readonly quotas?: DirectoryQuotas;
   /** `--storage-opt` words, `key=value`. */
@@ -55,6 +57,7 @@ export class VfsDriver implements LimitingDriver, MendableDriver {
           await deleteTree(join(at, TREE));
         },
         deleteLayer: options.deleteTree ?? deleteHere,
+        deleteActive: options.deleteCopy ?? deleteHere,
       },
       [],
     );
