@@ -15,8 +15,8 @@
  * and disappears by one rename(2) each.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, renameSync, rmdirSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { diskFault, isDiskFull, pathErrorText } from '../../base/errno-text.ts';
 import { ConflictError, DataLossError, errnoCodeOf, NotFoundError, UnavailableError } from '../../base/errors.ts';
@@ -24,6 +24,7 @@ import { Undo } from '../../base/undo.ts';
 import { deleteHere } from './delete-tree.ts';
 import { syncDirectory } from './directories.ts';
 import type { SnapshotInfo } from './driver.ts';
+import { exists, isOccupied, isRemoved, moved, unlinkIfThere } from './entries.ts';
 import type { Stray } from './mending.ts';
 import { keyOf, nameOf } from './snapshot-names.ts';
 import {
@@ -342,51 +343,12 @@ function damagedIsNull(error: unknown): null {
   throw error;
 }
 
-/** False when something is in it. */
-function isRemoved(directory: string): boolean {
-  try {
-    rmdirSync(directory);
-  } catch (error) {
-    if (isOccupied(error)) return false;
-    if (errnoCodeOf(error) !== 'ENOENT') throw error;
-  }
-  return true;
-}
-
 function writeNote(path: string, parent: string): void {
   try {
     writeFileSync(path, '');
   } catch (error) {
     throw errnoCodeOf(error) === 'ENOENT' ? missing(parent) : diskFault('open', path, error);
   }
-}
-
-function unlinkIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (errnoCodeOf(error) !== 'ENOENT') throw error;
-  }
-}
-
-/** False when there was nothing to move. */
-async function moved(from: string, to: string): Promise<boolean> {
-  try {
-    await rename(from, to);
-    return true;
-  } catch (error) {
-    if (errnoCodeOf(error) === 'ENOENT') return false;
-    throw error;
-  }
-}
-
-function exists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
-}
-
-function isOccupied(error: unknown): boolean {
-  const code = errnoCodeOf(error);
-  return code === 'ENOTEMPTY' || code === 'EEXIST';
 }
 
 function fault(error: unknown, key: string, path: string): unknown {
