@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { parseByteSize } from '../../base/byte-size.ts';
 import { ConflictError, DataLossError, messageOf, NotFoundError } from '../../base/errors.ts';
+import { Undo } from '../../base/undo.ts';
 import type { ContentStore } from '../content/store.ts';
 import { decodeRow, encodeDocument, type ContainerRecord } from '../containers/record.ts';
 import type { ImageCatalog } from '../images/catalog.ts';
@@ -9,7 +10,7 @@ import { blobsNamedIn } from '../images/layer-blobs.ts';
 import type { ChainId, Digest, DiffId } from '../oci/digest.ts';
 import type { ContainerRow, ContainerRows } from '../state/containers.ts';
 import type { LayerRow } from '../state/layers.ts';
-import type { StorageSide } from '../storage/moving.ts';
+import type { MovedContainer, StorageSide } from '../storage/moving.ts';
 import { roomNeeded, tooLittleRoom } from './room.ts';
 import type { MigrationOptions, MigrationReport, MigrationStep, StoreMigration } from './types.ts';
 
@@ -21,12 +22,14 @@ export interface MigrationDependencies {
   /** Opens a source. ConflictError that says why it cannot be. */
   readonly open: (name: string) => Promise<StorageSide>;
   readonly catalog: Pick<ImageCatalog, 'all'>;
-  readonly content: Pick<ContentStore, 'stat' | 'pathOf' | 'draft'>;
+  readonly content: Pick<ContentStore, 'stat' | 'pathOf' | 'draft' | 'unfinished' | 'dropUnfinished'>;
   readonly containers: Pick<ContainerRows, 'all' | 'setDocument'>;
   /** Mount points below the containers' directories. */
   readonly mounted: () => readonly string[];
   /** Called when nothing is left with the sources. */
   readonly onMoved: (target: string) => void;
+  /** Returns when all that the state file was told is on the disk. */
+  readonly makeLasting: () => void;
 }
 
 /** Makes the room. */
@@ -55,6 +58,7 @@ class Migration {
     if (busy !== undefined) {
       throw new ConflictError(`containers run, or are still mounted (${busy}): stop them, and then the engine`);
     }
+    await this.#dropDrafts();
     await target.settle();
     for (const name of sources) await this.#openSource(name);
     if (!this.#options.force) await this.#demandRoom();
@@ -69,6 +73,14 @@ class Migration {
     if (this.#counts.failures === 0) onMoved(target.name);
     if (this.#options.removeOld) for (const source of this.#sources) await this.#removeOld(source);
     return this.#counts;
+  }
+
+  /** Those of a run that was killed: as large as what it was packing, and nobody else is at the store. */
+  async #dropDrafts(): Promise<void> {
+    const { content } = this.#needs;
+    for (const { name, isHeld, isResumable } of await content.unfinished()) {
+      if (!isHeld && !isResumable) await content.dropUnfinished(name);
+    }
   }
 
   /** What stands on one that does not open is told when its turn comes. */
@@ -161,15 +173,28 @@ class Migration {
   }
 
   async #copyContainer({ id, document }: ContainerRecord, source: StorageSide): Promise<void> {
-    const { target, content, containers } = this.#needs;
-    const { signal } = this.#options;
+    const { target, containers } = this.#needs;
     const stood = await source.container(id);
     if (stood === null) throw new NotFoundError('its files are gone: remove it and make it again');
     await this.#layersUpTo(stood.parent, source);
+    await Undo.guard(async (undo) => {
+      await this.#copyChanges({ id, parent: stood.parent, sizeBytes: sizeAskedFor(document) }, source, undo);
+      containers.setDocument(id, encodeDocument({ ...document, storageDriver: target.name }));
+    });
+  }
+
+  async #copyChanges(
+    { id, ...moved }: Pick<ContainerRecord, 'id'> & Pick<MovedContainer, 'parent' | 'sizeBytes'>,
+    source: StorageSide,
+    undo: Undo,
+  ): Promise<void> {
+    const { target, content } = this.#needs;
+    const { signal } = this.#options;
     await using draft = await content.draft();
     const changes = await source.pack(id, draft.path, signal);
-    const sizeBytes = sizeAskedFor(document);
-    await target.adoptContainer(id, { parent: stood.parent, blobPath: draft.path, changes, sizeBytes }, signal);
+    // Half a copy would take room from those that come next, and from an engine that goes on with the old driver.
+    undo.defer(async () => target.dropContainer(id));
+    await target.adoptContainer(id, { ...moved, blobPath: draft.path, changes }, signal);
     await using again = await content.draft();
     const { diffId, sockets } = await target.pack(id, again.path, signal);
     if (diffId !== changes.diffId) {
@@ -178,7 +203,6 @@ class Migration {
     if (!isDeepStrictEqual(sockets, changes.sockets)) {
       throw new DataLossError('the sockets that were made differ from those that were found');
     }
-    containers.setDocument(id, encodeDocument({ ...document, storageDriver: target.name }));
   }
 
   /** Those of an image that is gone are known to the source alone. */
@@ -203,6 +227,8 @@ class Migration {
       this.#tell({ ...step, outcome: 'kept', detail: 'not everything could be moved' });
       return;
     }
+    // A machine that loses its power must not come up with rows that still name what is deleted.
+    this.#needs.makeLasting();
     const count = await source.removeAll(this.#options.signal);
     this.#tell({ ...step, outcome: 'removed', detail: `${String(count)} layers and containers` });
   }

@@ -122,6 +122,14 @@ export class Database implements Disposable {
     return this.#prepare(sql).all(...values);
   }
 
+  /**
+   * Returns when all that was committed is on the disk: before something is deleted that the file named until then. Nothing
+   * else waits for it, so that the loss of power may take the last commits back. UnavailableError on a full disk.
+   */
+  makeLasting(): void {
+    this.#guarded(() => this.#db.exec('PRAGMA wal_checkpoint(FULL)'));
+  }
+
   [Symbol.dispose](): void {
     this.#statements.clear();
     this.#db.close();

@@ -3,6 +3,10 @@ import { join } from 'node:path';
 import { STORAGE_DRIVERS, type StorageDriverName } from './choice.ts';
 import { namesIn } from './directories.ts';
 
+/** What is being made or removed, and what waits for its end; see snapshot-directory.ts and btrfs/subvolumes.ts. */
+const HALF_DONE = /^\.(?:new|old)-/;
+const NOTES = '.groups';
+
 /** What each snapshot of ours has, whatever the driver; see snapshot-directory.ts. */
 const SNAPSHOT_RECORD = 'snapshot.json';
 
@@ -13,6 +17,17 @@ const SNAPSHOT_RECORD = 'snapshot.json';
 export async function driversHoldingData(dataRoot: string): Promise<readonly StorageDriverName[]> {
   const holding: StorageDriverName[] = [];
   for (const name of STORAGE_DRIVERS) if (await holdsSnapshots(join(dataRoot, name))) holding.push(name);
+  return holding;
+}
+
+/** The drivers below whose directories a killed engine left something half made or half removed, which opening them takes away. */
+export async function driversHoldingRemains(dataRoot: string): Promise<readonly StorageDriverName[]> {
+  const holding: StorageDriverName[] = [];
+  for (const name of STORAGE_DRIVERS) {
+    const root = join(dataRoot, name);
+    const isHalfDone = (await namesIn(root)).some((entry) => HALF_DONE.test(entry));
+    if (isHalfDone || (await namesIn(join(root, NOTES))).length > 0) holding.push(name);
+  }
   return holding;
 }
 

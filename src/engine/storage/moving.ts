@@ -79,6 +79,8 @@ export interface StorageSide {
   ): Promise<void>;
   /** Makes a container's snapshot, in the place of what an attempt left; durable when it returns. */
   adoptContainer(id: ContainerId, moved: MovedContainer, signal: AbortSignal): Promise<void>;
+  /** Takes away what {@link adoptContainer} made, whole or half; idempotent. */
+  dropContainer(id: ContainerId): Promise<void>;
   /** Removes every layer and snapshot; returns how many. */
   removeAll(signal: AbortSignal): Promise<number>;
 }

@@ -5,7 +5,7 @@ import { ConflictError, InternalError, InvalidArgumentError, messageOf } from '.
 import { backingFilesystem } from '../../engine/storage/backing.ts';
 import { chooseStorageDriver, STORAGE_DRIVERS, type StorageDriverName } from '../../engine/storage/choice.ts';
 import { closing, type StorageDriver } from '../../engine/storage/driver.ts';
-import { driversHoldingData } from '../../engine/storage/holding-data.ts';
+import { driversHoldingData, driversHoldingRemains } from '../../engine/storage/holding-data.ts';
 import { layerCounts } from '../../engine/state/layers.ts';
 import type { LayerWorkers } from '../../engine/storage/layers/workers.ts';
 import { movedTo } from '../../engine/storage/moved-to.ts';
@@ -95,6 +95,11 @@ async function initializing<T>(step: () => Promise<T>): Promise<T> {
 export async function driversWithData({ database, dataRoot }: Ground): Promise<readonly string[]> {
   const named = [...layerCounts(database).keys(), ...containerCounts(database).keys()];
   return [...new Set([...(await driversHoldingData(dataRoot)), ...named.filter((name) => name !== '')])];
+}
+
+/** Those, and the drivers of which nothing but remains is left: for who opens them all, which takes such away. */
+export async function driversToOpen(ground: Ground): Promise<readonly string[]> {
+  return [...new Set([...(await driversWithData(ground)), ...(await driversHoldingRemains(ground.dataRoot))])];
 }
 
 /** Drivers beside `inUse`, which is itself when it is asked for. */

@@ -21,7 +21,7 @@ import type { LayerWorkers } from '../../engine/storage/layers/workers.ts';
 import { hostFaults } from './closed-forward.ts';
 import { holdStore, type OfflineParts } from './offline-store.ts';
 import type { Ground } from './rooms.ts';
-import { driversWithData, openStorage } from './storage.ts';
+import { driversToOpen, openStorage } from './storage.ts';
 
 /** What the check looks into, as the rooms opened it. */
 export interface OpenStore {
@@ -51,7 +51,7 @@ function checkOf(
     name: driver.name,
     layers,
     others: async () =>
-      (await driversWithData(ground))
+      (await driversToOpen(ground))
         .filter((name) => name !== driver.name)
         .map((name) => otherStore({ ground, otherStorage, workers }, name)),
     upkeep: new DriverLayerUpkeep({ driver, layers: layerTable, store: layers, workers }),

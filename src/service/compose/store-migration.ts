@@ -22,7 +22,7 @@ import type { StorageSide } from '../../engine/storage/moving.ts';
 import type { OtherStorage } from '../../engine/storage/others.ts';
 import { holdStore, type OfflineParts } from './offline-store.ts';
 import type { Ground } from './rooms.ts';
-import { driverObstacle, driversWithData, openOthers } from './storage.ts';
+import { driverObstacle, driversToOpen, driversWithData, openOthers } from './storage.ts';
 
 /** Holds the store for as long as `job` moves what is in it to the driver `target`. Errors as `holdStore`'s, and ConflictError when the target does not open. */
 export async function migrateOffline<T>(
@@ -36,7 +36,7 @@ export async function migrateOffline<T>(
   const drivers = resources.use(openOthers(ground, workers, null));
   const open = async (name: string): Promise<StorageSide> => sideOf(ground, workers, await drivers.open(name));
   // Before the target: layers that nobody has claimed are the source's.
-  const sources = (await driversWithData(ground)).filter((name) => name !== target);
+  const sources = (await driversToOpen(ground)).filter((name) => name !== target);
   const opened = new Map<string, Promise<StorageSide>>(sources.map((name) => [name, open(name)]));
   await Promise.allSettled(opened.values());
   const migration = createMigration({
@@ -48,6 +48,7 @@ export async function migrateOffline<T>(
     containers: createContainerRows(database),
     mounted: () => kernel.mounts.listBelow(join(dataRoot, 'containers')),
     onMoved: (name) => noteMovedTo(database, name),
+    makeLasting: () => database.makeLasting(),
   });
   return await job(migration);
 }

@@ -7,7 +7,7 @@ import {
   encodeState,
   type ContainerDocument,
 } from '../../../src/engine/containers/record.ts';
-import type { Draft } from '../../../src/engine/content/store.ts';
+import type { Draft, UnfinishedInfo } from '../../../src/engine/content/store.ts';
 import type { StoredImage } from '../../../src/engine/images/catalog.ts';
 import { createMigration } from '../../../src/engine/migration/index.ts';
 import type { MigrationReport, MigrationStep } from '../../../src/engine/migration/types.ts';
@@ -27,6 +27,7 @@ class FakeSide implements StorageSide {
   /** What packing finds, where that is not the same everywhere. */
   readonly odd = new Map<string, DiffId>();
   sockets: readonly PackedSocket[] = [];
+  unreadable: string | null = null;
   constructor(name: string) {
     this.name = name;
   }
@@ -53,6 +54,7 @@ class FakeSide implements StorageSide {
     this.rows.set(row.chainId, row);
   }
   async pack(key: string): Promise<PackedChanges> {
+    if (key === this.unreadable) throw new DataLossError(`${key} cannot be read`);
     return {
       diffId: this.odd.get(key) ?? (`changes of ${key}` as DiffId),
       isEmpty: false,
@@ -65,6 +67,9 @@ class FakeSide implements StorageSide {
   }
   async adoptContainer(id: ContainerId, { parent }: { readonly parent: ChainId | null }): Promise<void> {
     this.containers.set(id, parent);
+  }
+  async dropContainer(id: ContainerId): Promise<void> {
+    this.containers.delete(id);
   }
   async removeAll(): Promise<number> {
     const count = this.rows.size + this.containers.size;
@@ -93,6 +98,11 @@ interface Told {
   readonly drivers: Readonly<Record<string, string>>;
   readonly movedTo: string | null;
   readonly vfs: FakeSide;
+  readonly overlay2: FakeSide;
+  /** How many containers the source still had when the state file was put on the disk. */
+  readonly keptAt: number | null;
+  /** Names of what lies unfinished among the blobs. */
+  readonly drafts: readonly string[];
 }
 
 /** From vfs, with an image of layers l0, l1 … and containers one and two on it, to overlay2. */
@@ -112,7 +122,9 @@ async function migrate(story: Story): Promise<Told> {
   for (const { id } of rows) vfs.containers.set(id, chain.at(-1) ?? null);
   story.arrange?.(vfs, overlay2);
   let movedTo: string | null = null;
+  let keptAt: number | null = null;
   const steps: MigrationStep[] = [];
+  const drafts = ['draft-old', 'layer-resumable', 'draft-held'].map((name) => unfinished(name));
   const migration = createMigration({
     target: overlay2,
     sources: ['vfs'],
@@ -121,6 +133,12 @@ async function migrate(story: Story): Promise<Told> {
     content: {
       stat: async (digest) => (missing.includes(digest) ? null : { digest, sizeBytes: 1 }),
       pathOf: async (digest) => `/blobs/${digest}`,
+      unfinished: async () => drafts,
+      dropUnfinished: async (name) =>
+        drafts.splice(
+          drafts.findIndex((draft) => draft.name === name),
+          1,
+        ).length > 0,
       draft: async () => ({ path: '/draft', [Symbol.asyncDispose]: async () => undefined }) as unknown as Draft,
     },
     containers: {
@@ -132,6 +150,7 @@ async function migrate(story: Story): Promise<Told> {
     },
     mounted: () => mounted,
     onMoved: (target) => void (movedTo = target),
+    makeLasting: () => void (keptAt = vfs.containers.size),
   });
   const once = async (until: number): Promise<MigrationReport> => {
     const stop = new AbortController();
@@ -150,7 +169,15 @@ async function migrate(story: Story): Promise<Told> {
     drivers,
     movedTo,
     vfs,
+    overlay2,
+    keptAt,
+    drafts: drafts.map(({ name }) => name),
   };
+}
+
+function unfinished(name: string): UnfinishedInfo {
+  const isHeld = name.endsWith('held');
+  return { name, sizeBytes: 1, writtenAt: 0n as never, isHeld, isResumable: name.endsWith('resumable') };
 }
 
 function rowOf(name: string): ContainerRow {
@@ -210,16 +237,37 @@ it('tells what is lost, once, and deletes nothing then', async () => {
 });
 
 it('leaves a container where it is whose changes did not come out the same', async () => {
-  const { steps, drivers } = await migrate({ arrange: (_, overlay2) => overlay2.odd.set('id-one', 'other' as DiffId) });
+  const { steps, drivers, overlay2 } = await migrate({
+    arrange: (_, side) => side.odd.set('id-one', 'other' as DiffId),
+  });
   expect(steps).toContain('one failed: what was written differs from what was read (other, changes of id-one)');
-  expect(drivers).toEqual({ one: 'vfs', two: 'overlay2' });
+  expect([drivers, [...overlay2.containers.keys()]]).toEqual([{ one: 'vfs', two: 'overlay2' }, ['id-two']]);
 });
 
 it('leaves containers where they are whose sockets were not made', async () => {
   const socket = { path: 'run/app.sock', mode: 0o140777, uid: 0, gid: 0, mtimeNs: 1n };
-  const { steps, drivers } = await migrate({ arrange: (vfs) => void (vfs.sockets = [socket]) });
+  const { steps, drivers, overlay2 } = await migrate({ arrange: (vfs) => void (vfs.sockets = [socket]) });
   expect(steps).toContain('one failed: the sockets that were made differ from those that were found');
-  expect(drivers).toEqual({ one: 'vfs', two: 'vfs' });
+  expect([drivers, overlay2.containers.size]).toEqual([{ one: 'vfs', two: 'vfs' }, 0]);
+});
+
+it('leaves what an earlier move made of a container whose files cannot be read now', async () => {
+  const { steps, overlay2 } = await migrate({
+    arrange: (vfs, side) => {
+      side.containers.set('id-one', null);
+      vfs.unreadable = 'id-one';
+    },
+  });
+  expect(steps).toContain('one failed: id-one cannot be read');
+  expect(overlay2.containers.has('id-one')).toBe(true);
+});
+
+it('takes away what a killed run was packing into, and nothing that is resumed or held', async () => {
+  expect((await migrate({})).drafts).toEqual(['layer-resumable', 'draft-held']);
+});
+
+it('has the state file on the disk before anything old is deleted', async () => {
+  expect([(await migrate({})).keptAt, (await migrate({ removeOld: true })).keptAt]).toEqual([null, 2]);
 });
 
 it('tells why an old driver does not open, of each container that is with it', async () => {

@@ -117,6 +117,10 @@ export class DriverStorageSide implements StorageSide {
     await layers.writeOut(root);
   }
 
+  async dropContainer(id: ContainerId): Promise<void> {
+    await this.#options.driver.remove(id);
+  }
+
   async removeAll(signal: AbortSignal): Promise<number> {
     const { driver, table } = this.#options;
     let removed = 0;
