@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDiskFull } from '../../../base/errno-text.ts';
 import { errnoCodeOf, messageOf } from '../../../base/errors.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import { backingFilesystem } from '../backing.ts';
@@ -46,16 +47,33 @@ export async function probeOverlay2(kernel: Kernel, directory: string): Promise<
       reason: `overlay2 is not supported over ${backing}, backing file system is unsupported for this graph driver`,
     };
   }
-  const scratch = mkdtempSync(join(directory, '.probe-'));
+  const mountOptions = steadyOptions();
+  const problem = whatFails(kernel, directory, mountOptions);
+  if (problem !== null) return { works: false, reason: problem };
+  return { works: true, support: { backingFilesystem: backing, mountOptions } };
+}
+
+/** Null also where the disk is too full to find out, which says nothing of the kernel: the engine must come up there, so that things can be removed. */
+function whatFails(kernel: Kernel, directory: string, mountOptions: readonly string[]): string | null {
+  let scratch: string | null = null;
   try {
-    const mountOptions = steadyOptions();
-    const problem = tryMount(kernel, scratch, mountOptions);
-    if (problem !== null) return { works: false, reason: problem };
-    return { works: true, support: { backingFilesystem: backing, mountOptions } };
+    scratch = mkdtempSync(join(directory, '.probe-'));
+    return tryMount(kernel, scratch, mountOptions);
   } catch (error) {
-    return { works: false, reason: `failed to mount overlay: ${messageOf(error)}` };
+    if (isDiskFull(error) || (scratch !== null && isFull(scratch))) return null;
+    return `failed to mount overlay: ${messageOf(error)}`;
   } finally {
-    rmSync(scratch, { recursive: true, force: true });
+    if (scratch !== null) rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Overlayfs that has no room for its own directories is there, and read-only. */
+function isFull(directory: string): boolean {
+  try {
+    mkdtempSync(join(directory, 'room-'));
+    return false;
+  } catch (error) {
+    return isDiskFull(error);
   }
 }
 
@@ -105,7 +123,7 @@ function tryMount(kernel: Kernel, scratch: string, mountOptions: readonly string
   }
 }
 
-/** False on a full disk, which says nothing of the kernel: the engine must come up there, so that things can be removed. */
+/** False on a full disk: it has directories without room for content. */
 function wroteContent(path: string): boolean {
   try {
     writeFileSync(path, CONTENT);
