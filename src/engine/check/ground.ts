@@ -13,7 +13,7 @@ import type { Database } from '../state/database.ts';
 import type { LayerTable } from '../state/layers.ts';
 import type { VolumeRepository } from '../state/volumes.ts';
 import type { LayerStore } from '../storage/layers.ts';
-import type { LayerUpkeep } from '../storage/mending.ts';
+import type { KeptLimits, LayerUpkeep } from '../storage/mending.ts';
 import type { CheckProgress, StoreCheckOptions, StoreFinding } from './types.ts';
 
 /** One storage driver's layers. */
@@ -40,6 +40,8 @@ export interface StoreCheckDependencies extends DriverStore {
   readonly images: ImageStore;
   readonly containers: Pick<ContainerRows, 'all'>;
   readonly volumes: Pick<VolumeRepository, 'list'>;
+  /** Those of volumes, by the paths of their directories; asked for once a run. */
+  readonly volumeLimits: () => Promise<KeptLimits | null>;
   /** Where containers and volumes have one directory each. */
   readonly directories: { readonly containers: string; readonly volumes: string };
   readonly clock: Clock;

@@ -9,6 +9,7 @@ import { checkHost } from './host.ts';
 import { checkImages } from './images.ts';
 import { checkLayers } from './layers.ts';
 import { checkLeftovers } from './leftovers.ts';
+import { checkSizes } from './sizes.ts';
 import { checkLayerRows, checkState } from './state.ts';
 import type { StoreCheck } from './types.ts';
 import { checkContainers, checkVolumes } from './users.ts';
@@ -24,6 +25,7 @@ const PHASES = [
   checkLayerRows,
   checkContainers,
   checkVolumes,
+  checkSizes,
   checkHost,
   checkLeftovers,
 ];

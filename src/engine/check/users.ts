@@ -34,7 +34,7 @@ export async function checkContainers(run: CheckRun): Promise<void> {
 }
 
 /** It is just being made or removed, or was when the daemon was killed: the next start takes it back, or goes on. */
-function isPassing({ phase, state }: StateDocument): boolean {
+export function isPassing({ phase, state }: StateDocument): boolean {
   return phase === 'creating' || state.status === 'removing' || state.status === 'dead';
 }
 

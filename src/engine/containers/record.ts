@@ -2,6 +2,7 @@
  * What the state file keeps of a container, as two JSON documents: what was asked for (`doc`, written at create) and
  * what is (`state`, written at each change). Times in `state` are `{"$ns":"<nanoseconds>"}`, since JSON numbers are too small.
  */
+import { parseByteSize } from '../../base/byte-size.ts';
 import { DataLossError, messageOf } from '../../base/errors.ts';
 import type { Timestamp } from '../../base/clock.ts';
 import type { ContainerId } from '../../base/ids.ts';
@@ -137,6 +138,12 @@ export function decodeRow(row: ContainerRow): ContainerRecord {
   } catch (error) {
     throw new DataLossError(`state of container ${row.id} cannot be read: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** Bytes that a container was limited to when it was made; null where no size was asked for. */
+export function sizeAskedFor({ spec }: Pick<ContainerDocument, 'spec'>): number | null {
+  const asked = Object.entries(spec.host.storageOptions ?? {}).find(([name]) => name.toLowerCase() === 'size');
+  return asked === undefined ? null : parseByteSize(asked[1]);
 }
 
 /** What a row that cannot be read as a whole still tells of the container's network; null: nothing. */

@@ -1,10 +1,9 @@
 /** The room that moves everything from one storage driver to another; types.ts has its words. */
 import { isDeepStrictEqual } from 'node:util';
-import { parseByteSize } from '../../base/byte-size.ts';
 import { ConflictError, DataLossError, messageOf, NotFoundError } from '../../base/errors.ts';
 import { Undo } from '../../base/undo.ts';
 import type { ContentStore } from '../content/store.ts';
-import { decodeRow, encodeDocument, type ContainerRecord } from '../containers/record.ts';
+import { decodeRow, encodeDocument, sizeAskedFor, type ContainerRecord } from '../containers/record.ts';
 import type { ImageCatalog } from '../images/catalog.ts';
 import { blobsNamedIn } from '../images/layer-blobs.ts';
 import type { ChainId, Digest, DiffId } from '../oci/digest.ts';
@@ -253,11 +252,6 @@ function blobsByDiffId(catalog: MigrationDependencies['catalog']): ReadonlyMap<D
     }
   }
   return blobs;
-}
-
-function sizeAskedFor({ spec }: ContainerRecord['document']): number | null {
-  const asked = Object.entries(spec.host.storageOptions ?? {}).find(([name]) => name.toLowerCase() === 'size');
-  return asked === undefined ? null : parseByteSize(asked[1]);
 }
 
 function isPassing({ live: { phase, state } }: ContainerRecord): boolean {

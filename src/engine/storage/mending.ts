@@ -25,6 +25,26 @@ export function isMendable(driver: StorageDriver): driver is MendableDriver {
   return 'replace' in driver;
 }
 
+/** Optional ability: a limit that the file system has lost can be seen and set again; by the snapshot's key. */
+export interface RelimitableDriver extends StorageDriver {
+  readonly limits: KeptLimits;
+}
+
+/** True for a driver with {@link RelimitableDriver}'s ability. */
+export function isRelimitable(driver: StorageDriver): driver is RelimitableDriver {
+  return 'limits' in driver;
+}
+
+/** Limits that are kept apart from what they bound, so that either can be lost alone. */
+export interface KeptLimits {
+  /** Bytes; null where no limit is in force. Microseconds. */
+  inForce(name: string): Promise<number | null>;
+  /** Why none can be set now, in words an administrator can act on; null when one can. */
+  obstacleTo(name: string): Promise<string | null>;
+  /** Sets it, in the place of another one. ConflictError with what is to be done first. */
+  set(name: string, sizeBytes: number): Promise<void>;
+}
+
 /** A directory without a snapshot. */
 export interface Stray {
   readonly path: string;
@@ -41,6 +61,8 @@ export interface LeftoverTree {
 }
 
 export interface LayerUpkeep {
+  /** Those of containers, by their ids; null where the driver can say nothing of them. */
+  readonly limits: KeptLimits | null;
   /** What is wrong with a layer's tree without reading its files; null when nothing is. */
   examine(chainId: ChainId): Promise<string | null>;
   /**

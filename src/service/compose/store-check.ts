@@ -22,6 +22,7 @@ import { hostFaults } from './closed-forward.ts';
 import { holdStore, type OfflineParts } from './offline-store.ts';
 import type { Ground } from './rooms.ts';
 import { driversToOpen, openStorage } from './storage.ts';
+import { keptLimits } from './storage/quotas.ts';
 
 /** What the check looks into, as the rooms opened it. */
 export interface OpenStore {
@@ -59,6 +60,7 @@ function checkOf(
     images,
     containers: createContainerRows(database),
     volumes: new VolumeRepository(database),
+    volumeLimits: async () => keptLimits(dataRoot),
     directories: { containers: join(dataRoot, 'containers'), volumes: join(dataRoot, 'volumes') },
     clock,
     logger,

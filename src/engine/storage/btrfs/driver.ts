@@ -14,9 +14,10 @@ import { errnoCodeOf, InvalidArgumentError } from '../../../base/errors.ts';
 import type { BtrfsCalls } from '../../kernel/btrfs.ts';
 import type { Mount } from '../../oci/mount.ts';
 import type { SnapshotInfo, SnapshotOptions, SnapshotUsage } from '../driver.ts';
-import type { MendableDriver, Stray } from '../mending.ts';
+import type { KeptLimits, MendableDriver, RelimitableDriver, Stray } from '../mending.ts';
 import { deleteHere, SnapshotDirectory, type DeleteTree, type SnapshotRecord } from '../snapshot-directory.ts';
 import { measureTree } from '../tree-usage.ts';
+import { BtrfsLimits } from './limits.ts';
 import { checkImageFits, checkSize, parseBtrfsOptions, quotasAreOff, type BtrfsSettings } from './options.ts';
 import { Subvolumes } from './subvolumes.ts';
 
@@ -34,8 +35,9 @@ export interface BtrfsOptions {
   readonly deleteTree?: DeleteTree;
 }
 
-export class BtrfsDriver implements MendableDriver {
+export class BtrfsDriver implements MendableDriver, RelimitableDriver {
   readonly name = 'btrfs';
+  readonly limits: KeptLimits;
   readonly #snapshots: SnapshotDirectory;
   readonly #calls: BtrfsCalls;
   readonly #subvolumes: Subvolumes;
@@ -45,6 +47,7 @@ export class BtrfsDriver implements MendableDriver {
     const { root, calls } = options;
     this.#calls = calls;
     this.#settings = parseBtrfsOptions(options.storageOptions ?? []);
+    this.limits = new BtrfsLimits(calls, (key) => this.#treeOf(key));
     this.#subvolumes = new Subvolumes(calls, join(root, GROUPS));
     this.#snapshots = new SnapshotDirectory(
       root,

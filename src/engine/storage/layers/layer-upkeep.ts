@@ -3,7 +3,14 @@ import { Undo } from '../../../base/undo.ts';
 import type { ChainId } from '../../oci/digest.ts';
 import type { LayerRow, LayerTable } from '../../state/layers.ts';
 import { isBare, type StorageDriver } from '../driver.ts';
-import { isMendable, type LayerUpkeep, type LeftoverTree, type MendableDriver } from '../mending.ts';
+import {
+  isMendable,
+  isRelimitable,
+  type KeptLimits,
+  type LayerUpkeep,
+  type LeftoverTree,
+  type MendableDriver,
+} from '../mending.ts';
 import { measureTree } from '../tree-usage.ts';
 import { EXTRACT_PREFIX, type DriverLayerStore } from './driver-layer-store.ts';
 import type { LayerWorkers } from './workers.ts';
@@ -22,6 +29,11 @@ export class DriverLayerUpkeep implements LayerUpkeep {
 
   constructor(options: LayerUpkeepOptions) {
     this.#options = options;
+  }
+
+  get limits(): KeptLimits | null {
+    const { driver } = this.#options;
+    return isRelimitable(driver) ? driver.limits : null;
   }
 
   async examine(chainId: ChainId): Promise<string | null> {

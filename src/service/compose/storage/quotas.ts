@@ -1,6 +1,15 @@
 import { backingFilesystem } from '../../../engine/storage/backing.ts';
+import type { KeptLimits } from '../../../engine/storage/mending.ts';
 import { NoQuotas } from '../../../engine/storage/quota/none.ts';
 import type { DirectoryQuotas } from '../../../engine/storage/quota/types.ts';
+
+/** Limits of directories below `root` that can be lost and set again, by their paths; null where there are none. */
+export async function keptLimits(root: string): Promise<KeptLimits | null> {
+  if ((await backingFilesystem(root)) !== 'btrfs') return null;
+  const { BtrfsLimits } = await import('../../../engine/storage/btrfs/limits.ts');
+  const { LinuxBtrfs } = await import('../../../engine/kernel/linux/btrfs.ts');
+  return new BtrfsLimits(new LinuxBtrfs(), (path) => path);
+}
 
 /** What can limit directories below `root`, which is there; what it needs of the kernel is loaded where it can. */
 export async function openDirectoryQuotas(root: string): Promise<DirectoryQuotas> {
