@@ -1,8 +1,9 @@
 /** The state file on a disk that others have filled to the last byte. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { UnavailableError } from '../../src/base/errors.ts';
 import { LinuxFiles } from '../../src/engine/kernel/linux/files.ts';
 import { Database } from '../../src/engine/state/database.ts';
 import { makeChaosDisk, type ChaosDisk } from '../support/chaos-disk.ts';
@@ -73,4 +74,37 @@ for (const kind of KINDS) {
       });
     },
   );
+}
+
+const obstacle = LoopDisk.obstacle('ext4');
+
+describe.skipIf(obstacle !== null)(
+  `the state file on a disk that takes no more files${obstacle === null ? '' : ` (skipped: ${obstacle})`}`,
+  () => {
+    it('opens with what its reserve gives back, and says else that there is no room', async () => {
+      await using disk = await LoopDisk.make('ext4', { mkfs: ['-N', '16'] });
+      const path = join(disk.path, 'state.db');
+      {
+        using database = Database.open(path);
+        database.run('INSERT INTO fact VALUES (?, ?)', 'key', 'kept');
+      }
+      takeAllInodes(disk.path);
+      expect(disk.freeBytes).toBeGreaterThan(1_000_000);
+      {
+        using database = Database.open(path);
+        expect(database.get('SELECT value FROM fact')).toEqual({ value: 'kept' });
+      }
+      takeAllInodes(disk.path);
+      expect(() => Database.open(path)).toThrow(new UnavailableError(`open ${path}: no space left on device`));
+    });
+  },
+);
+
+/** Each by an empty file. */
+function takeAllInodes(directory: string): void {
+  try {
+    for (let n = 0; ; n += 1) writeFileSync(join(directory, `empty-${String(n)}`), '');
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'ENOSPC' });
+  }
 }

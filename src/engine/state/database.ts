@@ -1,7 +1,17 @@
-import { accessSync, closeSync, constants, fstatSync, openSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { errnoText, pathErrorText } from '../../base/errno-text.ts';
+import { cameOfFullDisk, errnoText, pathErrorText } from '../../base/errno-text.ts';
 import { DataLossError, messageOf, UnavailableError } from '../../base/errors.ts';
 import { MIGRATIONS } from './schema.ts';
 
@@ -46,11 +56,22 @@ export class Database implements Disposable {
 
   /**
    * Opens or creates the file (`:memory:` for tests) and brings its schema up to date.
-   * UnavailableError when it comes from a newer engine; DataLossError when it is damaged. The file is left as it is in
-   * both cases. With `allocate`, log and file get room on the disk in advance: nobody else can take it, and what happens on a
-   * full disk is written down like any other.
+   * UnavailableError when it comes from a newer engine, and when the disk is too full to open it; DataLossError when it is
+   * damaged. The file is left as it is in all cases. With `allocate`, log and file get room on the disk in advance: nobody
+   * else can take it, and what happens on a full disk is written down like any other.
    */
   static open(path: string, allocate: Allocate | null = null): Database {
+    try {
+      return Database.#opened(path, allocate);
+    } catch (error) {
+      // Btrfs, and a file system without inodes, make no file although they tell of free bytes.
+      if (!cameOfFullDisk(error) || !existsSync(reserveOf(path))) throw error;
+      rmSync(reserveOf(path));
+      return Database.#opened(path, allocate);
+    }
+  }
+
+  static #opened(path: string, allocate: Allocate | null): Database {
     let db: DatabaseSync | null = null;
     try {
       // An engine that comes up on a full disk needs what is in reserve to get as far as removing something.
@@ -212,11 +233,14 @@ function takeRoom(allocate: Allocate | null, path: string, lengthFor: (size: num
   }
 }
 
-/** UnavailableError when it is the directory that denies the file: SQLite does not say why. */
+/** UnavailableError when it is the directory that denies the file, or takes no other beside it: SQLite does not say why. */
 function assertReachable(path: string): void {
   if (path === ':memory:') return;
   try {
     accessSync(dirname(path), constants.W_OK | constants.X_OK);
+    const other = `${path}-other`;
+    closeSync(openSync(other, 'w', 0o600));
+    rmSync(other);
   } catch (error) {
     throw new UnavailableError(pathErrorText('open', path, error), { cause: error });
   }
