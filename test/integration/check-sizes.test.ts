@@ -1,6 +1,7 @@
 /** Sizes of containers and volumes that Btrfs has lost: the check tells of them, and sets them again where it can. */
 import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
+import { readlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { StoreFinding } from '../../src/engine/check/types.ts';
 import { LoopDisk } from '../support/loop-disk.ts';
@@ -12,14 +13,24 @@ const LOST = [
   ['volume', 'small', 'its size of 16.78MB is not kept'],
 ];
 
-describe.skipIf(obstacle !== null)(`sizes on Btrfs${obstacle === null ? '' : ` (skipped: ${obstacle})`}`, () => {
+/** Where each driver has what it limits of a container. */
+const LIMITED = {
+  btrfs: (root: string, id: string) => join(root, id, 'tree'),
+  vfs: (root: string, id: string) => join(root, id, 'tree'),
+  // What the directory of its files lies in.
+  overlay2: (root: string, id: string) => join(root, id, dirname(readlinkSync(join(root, id, 'diff')))),
+};
+const DRIVERS = ['btrfs', 'vfs', 'overlay2'] as const;
+const note = obstacle === null ? '' : ` (skipped: ${obstacle})`;
+
+describe.skipIf(obstacle !== null).each(DRIVERS)(`sizes on Btrfs with %s${note}`, (driver) => {
   let disk: LoopDisk;
   let store: MigratingStore;
 
   beforeAll(async () => {
     disk = await LoopDisk.make('btrfs', { sizeMib: 400, mountOptions: ['commit=1'] });
     btrfs('quota', 'enable', disk.path);
-    store = await MigratingStore.make(join(disk.path, 'data'), 'btrfs');
+    store = await MigratingStore.make(join(disk.path, 'data'), driver);
     await store.engine.importBusybox();
   });
   afterAll(async () => {
@@ -73,7 +84,7 @@ describe.skipIf(obstacle !== null)(`sizes on Btrfs${obstacle === null ? '' : ` (
     const { engine } = store;
     const id = await engine.dockerOk('inspect', '-f', '{{.Id}}', 'limited');
     await engine.end();
-    btrfs('qgroup', 'limit', '128M', join(store.dataRoot, 'btrfs', id, 'tree'));
+    btrfs('qgroup', 'limit', '128M', LIMITED[driver](join(store.dataRoot, driver), id));
     btrfs('qgroup', 'limit', 'none', join(store.dataRoot, 'volumes/small/_data'));
     const repaired = await store.check('--repair');
     expect([told(repaired), outcomes(repaired)]).toEqual([

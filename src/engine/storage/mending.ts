@@ -27,7 +27,8 @@ export function isMendable(driver: StorageDriver): driver is MendableDriver {
 
 /** Optional ability: a limit that the file system has lost can be seen and set again; by the snapshot's key. */
 export interface RelimitableDriver extends StorageDriver {
-  readonly limits: KeptLimits;
+  /** Null where this driver's limits are not lost, or it has none. */
+  readonly limits: KeptLimits | null;
 }
 
 /** True for a driver with {@link RelimitableDriver}'s ability. */

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { InvalidArgumentError } from '../../../base/errors.ts';
 import { Undo } from '../../../base/undo.ts';
 import type { BtrfsCalls } from '../../kernel/btrfs.ts';
+import type { KeptLimits } from '../mending.ts';
 import type { DirectoryQuotas, LimitedDirectory } from '../quota/types.ts';
 import { deleteHere } from '../snapshot-directory.ts';
+import { BtrfsLimits } from './limits.ts';
 import { quotasAreOff } from './options.ts';
 import { Subvolumes } from './subvolumes.ts';
 
@@ -23,6 +25,7 @@ export interface BtrfsQuotasOptions {
 
 export class BtrfsQuotas implements DirectoryQuotas {
   readonly obstacle: string | null;
+  readonly limits: KeptLimits;
   readonly #root: string;
   readonly #calls: BtrfsCalls;
   readonly #subvolumes: Subvolumes;
@@ -31,6 +34,7 @@ export class BtrfsQuotas implements DirectoryQuotas {
     this.obstacle = obstacle;
     this.#root = root;
     this.#calls = calls;
+    this.limits = new BtrfsLimits(calls, (path) => path);
     this.#subvolumes = new Subvolumes(calls, join(root, GROUPS));
   }
 

@@ -22,7 +22,8 @@ import type {
   SnapshotOptions,
   SnapshotUsage,
 } from '../driver.ts';
-import type { MendableDriver, Stray } from '../mending.ts';
+import type { KeptLimits, MendableDriver, RelimitableDriver, Stray } from '../mending.ts';
+import { limitsBy } from '../quota/limits.ts';
 import { NoQuotas } from '../quota/none.ts';
 import type { DirectoryQuotas } from '../quota/types.ts';
 import { deleteHere, SnapshotDirectory, type DeleteTree, type SnapshotRecord } from '../snapshot-directory.ts';
@@ -48,7 +49,9 @@ export interface Overlay2Options {
   readonly deleteTree?: DeleteTree;
 }
 
-export class Overlay2Driver implements BareLayerDriver, DescribableDriver, LimitingDriver, MendableDriver {
+export class Overlay2Driver
+  implements BareLayerDriver, DescribableDriver, LimitingDriver, MendableDriver, RelimitableDriver
+{
   readonly name = 'overlay2';
   readonly #snapshots: SnapshotDirectory;
   readonly #files: OwnFiles;
@@ -135,6 +138,13 @@ export class Overlay2Driver implements BareLayerDriver, DescribableDriver, Limit
     this.#described.delete(key);
     const record = await this.#snapshots.get(key);
     await this.#snapshots.adopt(key, parent, { ...record, parent, lower: await this.#lowerOf(parent) });
+  }
+
+  get limits(): KeptLimits | null {
+    return limitsBy(this.#quotas.limits, async (key) => {
+      const { link } = await this.#snapshots.get(key);
+      return this.#files.pathOf(lettersOf(link));
+    });
   }
 
   async isLimited(key: string): Promise<boolean> {

@@ -11,6 +11,8 @@
  * Story 2, `docker volume create -o size=1G`: the local driver does the same with `_data`.
  */
 
+import type { KeptLimits } from '../mending.ts';
+
 /** How a limited directory is made. */
 export interface LimitedDirectory {
   readonly sizeBytes: number;
@@ -19,6 +21,8 @@ export interface LimitedDirectory {
 }
 
 export interface DirectoryQuotas {
+  /** The limits by the paths of their directories, where they can be lost apart from those; absent where they cannot. */
+  readonly limits?: KeptLimits;
   /** Why nothing below its root can be limited, in words an administrator can act on; null when it can. */
   readonly obstacle: string | null;
   /** Makes an empty directory with a limit. EEXIST; InvalidArgumentError with {@link obstacle}. Leaves nothing on failure. */

@@ -11,7 +11,8 @@ import { join } from 'node:path';
 import { InvalidArgumentError } from '../../../base/errors.ts';
 import type { Mount } from '../../oci/mount.ts';
 import type { LimitingDriver, SnapshotInfo, SnapshotOptions, SnapshotUsage } from '../driver.ts';
-import type { MendableDriver, Stray } from '../mending.ts';
+import type { KeptLimits, MendableDriver, RelimitableDriver, Stray } from '../mending.ts';
+import { limitsBy } from '../quota/limits.ts';
 import { NoQuotas } from '../quota/none.ts';
 import type { DirectoryQuotas } from '../quota/types.ts';
 import { deleteHere, SnapshotDirectory, type DeleteTree, type SnapshotRecord } from '../snapshot-directory.ts';
@@ -38,7 +39,7 @@ export interface VfsOptions {
   readonly storageOptions?: readonly string[];
 }
 
-export class VfsDriver implements LimitingDriver, MendableDriver {
+export class VfsDriver implements LimitingDriver, MendableDriver, RelimitableDriver {
   readonly name = 'vfs';
   readonly #snapshots: SnapshotDirectory;
   readonly #copyTree: VfsOptions['copyTree'];
@@ -103,6 +104,10 @@ export class VfsDriver implements LimitingDriver, MendableDriver {
 
   async mounts(key: string): Promise<readonly Mount[]> {
     return this.#mountsOf(key, await this.#snapshots.get(key));
+  }
+
+  get limits(): KeptLimits | null {
+    return limitsBy(this.#quotas.limits, async (key) => Promise.resolve(this.#treeOf(key)));
   }
 
   async isLimited(key: string): Promise<boolean> {
