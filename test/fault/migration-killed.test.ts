@@ -109,6 +109,7 @@ describe.skipIf(obstacle !== null)(`a killed migration${obstacle === null ? '' :
       // As of one that was killed in its last removal: the driver has nothing else any more.
       mkdirSync(join(store.dataRoot, from, '.old-0123456789abcdef', 'tree'), { recursive: true });
       expect((await store.migrate(to, '--remove-old')).code).toBe(0);
+      expect({ seed, old: store.lyingAt(from) }).toEqual({ seed, old: [] });
 
       store.use(to);
       expect(await store.check('--deep')).toEqual([]);
