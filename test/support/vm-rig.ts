@@ -57,6 +57,7 @@ export class VmRig extends Guest implements AsyncDisposable {
   readonly #exchange: string;
   #ended: Error | null = null;
   #count = 0;
+  #powerCuts = 0;
 
   private constructor(boot: ChildProcess, exchange: string) {
     super();
@@ -106,9 +107,10 @@ export class VmRig extends Guest implements AsyncDisposable {
     return { here: join(this.#exchange, name), there: `/rig/${name}` };
   }
 
-  /** The power fails and comes back; returns when the guest is up again. What was synced is there. */
+  /** The power fails and comes back; returns when the guest is up again. What was synced is there. Lines that run, fail. */
   async loseAndRegainPower(): Promise<void> {
     this.#count = 0;
+    this.#powerCuts += 1;
     const wasUp = join(this.#exchange, '0.status');
     this.#boot.kill('SIGUSR1');
     while (existsSync(wasUp)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -137,7 +139,10 @@ export class VmRig extends Guest implements AsyncDisposable {
     const path = join(this.#exchange, `${String(number)}.status`);
     const output = onOutput === null ? null : new GrowingFile(join(this.#exchange, `${String(number)}.out`));
     const deadline = performance.now() + LINE_LIMIT_MS;
+    const powerCuts = this.#powerCuts;
     for (;;) {
+      // Numbers begin anew: what is there now is another line's.
+      if (powerCuts !== this.#powerCuts) throw new Error('the power failed');
       const isThere = existsSync(path);
       const text = output?.more() ?? '';
       if (text !== '') onOutput?.(text);
