@@ -41,8 +41,8 @@ export async function runMigration(argv: readonly string[], io: CheckCommandIo):
     stderr.write('moored migrate-storage: --to DRIVER is missing\n');
     return UNDONE;
   }
-  // Refused in the same words as everywhere.
-  const configured = configure({ argv: [...words, '--storage-driver', target], environment: env, version: '' });
+  // The driver that it names, be it the old one or already the new, is not asked.
+  const configured = configure({ argv: words, environment: env, version: '' });
   if ('exitCode' in configured) {
     stdout.write(configured.stdout);
     stderr.write(configured.stderr);

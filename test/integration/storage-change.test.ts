@@ -28,7 +28,7 @@ const noBtrfs = LoopDisk.obstacle('btrfs');
 
 describe('a change of the storage driver', () => {
   const scratch = mkdtempSync(join(tmpdir(), 'storage-change-'));
-  const [configFile, noFile] = [join(scratch, 'config.json'), join(scratch, 'empty.json')];
+  const configFile = join(scratch, 'config.json');
   const use = (driver: string): void => writeFileSync(configFile, JSON.stringify({ 'storage-driver': driver }));
   let disk: LoopDisk | null = null;
   let engine: TestEngine;
@@ -36,7 +36,6 @@ describe('a change of the storage driver', () => {
 
   beforeAll(async () => {
     use('overlay2');
-    writeFileSync(noFile, '{}');
     disk = noBtrfs === null ? await LoopDisk.make('btrfs', { sizeMib: 400 }) : null;
     dataRoot = join(disk?.path ?? scratch, 'data');
     engine = await TestEngine.start('--data-root', dataRoot, '--bridge', 'none', '--config-file', configFile);
@@ -64,7 +63,7 @@ describe('a change of the storage driver', () => {
     ...['--data-root', dataRoot, '--exec-root', join(engine.root, 'exec'), '--config-file', config],
   ];
   const migrateWords = (driver: string, ...words: readonly string[]): readonly string[] => [
-    ...['migrate-storage', '--to', driver, ...words, ...places(noFile)],
+    ...['migrate-storage', '--to', driver, ...words, ...places(configFile)],
   ];
   interface Moved extends CommandResult {
     readonly report: MigrationReport & { readonly steps: readonly MigrationStep[] };

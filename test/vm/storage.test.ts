@@ -30,11 +30,11 @@ done`;
 /** Prints what both have made. */
 const FILES = 'docker cp c1:/made - | tar -xO && docker cp c1:/mine - | tar -xO';
 const BASICS = { iptables: false, bridge: 'none', 'data-root': ROOT };
-const POOL_ALONE = {
+const ON_THE_POOL = {
   ...BASICS,
+  'storage-driver': 'devicemapper',
   'storage-opts': ['dm.thinpooldev=/dev/mapper/hand-pool', 'dm.basesize=48M', 'dm.fs=ext4'],
 };
-const ON_THE_POOL = { ...POOL_ALONE, 'storage-driver': 'devicemapper' };
 const NO_SPACE = expect.stringMatching(/No space left on device|Disk quota exceeded/) as unknown;
 
 describe.skipIf(obstacle !== null)(
@@ -59,7 +59,7 @@ describe.skipIf(obstacle !== null)(
     /** Nothing stays with the driver before. */
     const moveTo = async (driver: string): Promise<void> => {
       await rig.ok('systemctl stop docker.service docker.socket');
-      await rig.write('/etc/docker/daemon.json', JSON.stringify(POOL_ALONE));
+      await rig.write('/etc/docker/daemon.json', JSON.stringify(ON_THE_POOL));
       await rig.ok(`moored migrate-storage --to ${driver} --remove-old`);
       await rig.write('/etc/docker/daemon.json', JSON.stringify(BASICS));
       await rig.ok('systemctl start docker.socket');

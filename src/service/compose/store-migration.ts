@@ -24,12 +24,13 @@ import { holdStore, type OfflineParts } from './offline-store.ts';
 import type { Ground } from './rooms.ts';
 import { driverObstacle, driversToOpen, driversWithData, openOthers } from './storage.ts';
 
-/** Holds the store for as long as `job` moves what is in it to the driver `target`. Errors as `holdStore`'s, and ConflictError when the target does not open. */
+/** Holds the store for as long as `job` moves what is in it to the driver `target`. Errors as `holdStore`'s, InvalidArgumentError for what is no driver, and ConflictError when the target does not open. */
 export async function migrateOffline<T>(
   parts: OfflineParts,
   target: string,
   job: (migration: StoreMigration) => Promise<T>,
 ): Promise<T> {
+  parseDriver(target);
   await using resources = new AsyncDisposableStack();
   const { ground, workers } = holdStore(parts, resources);
   const { database, kernel, dataRoot, clock, events } = ground;
