@@ -69,14 +69,12 @@ describe.skipIf(obstacle !== null)(
       const words = (await rig.ok('dmsetup status hand-pool')).split(' ');
       return { transaction: words[3] ?? '', usedBlocks: Number.parseInt(words[5] ?? '', 10) };
     };
-    /** Builds images and runs containers, and cuts the power meanwhile, when the first of both are on the disk. */
+    /** Builds images and runs containers, and cuts the power meanwhile, right after the first of both have been told as made. */
     const workUntilPowerFails = async (): Promise<void> => {
       const isMade = Promise.withResolvers<null>();
       const working = rig.run(WORK, { onOutput: (text) => text.includes('c1 is made') && isMade.resolve(null) });
       const end = Promise.allSettled([working]);
       await Promise.race([isMade.promise, working]);
-      // The state file's last commits are on the disk when the kernel writes them there by itself.
-      await rig.ok('sync');
       await rig.loseAndRegainPower();
       expect((await end).map(({ status }) => status)).toEqual(['rejected']);
     };
@@ -98,13 +96,12 @@ describe.skipIf(obstacle !== null)(
       expect((await pool()).usedBlocks).toBe(usedBlocks);
     });
 
-    it('has after a power cut what was on the disk, and nothing half made', async () => {
+    it('has after a power cut the images that were told as made, and nothing half made', async () => {
       await workUntilPowerFails();
       await rig.ok(`${SET_UP}systemctl start docker.socket`);
       const listed = (await rig.ok(`docker images made --format '{{.Tag}}'`)).split('\n');
       expect(listed).toContain('1');
       for (const tag of listed) expect(await rig.ok(`docker run --rm made:${tag} cat /made`)).toBe(`image-${tag}`);
-      expect(await rig.ok(FILES)).toBe('image-1\ncontainer-1');
       // What had no row yet when the power failed belongs to nobody.
       const { findings } = JSON.parse(await rig.ok('moored check --repair --json')) as StoreReport;
       expect(findings.filter(({ kind, outcome }) => kind !== 'leftover' || outcome !== 'repaired')).toEqual([]);
@@ -115,6 +112,7 @@ describe.skipIf(obstacle !== null)(
 
     it('moves to overlay2 with images, files and sizes', async () => {
       const fillAndTidyUp = `sh -c 'cat /made; ${fill(60)}; code=$?; rm /big; exit $code'`;
+      await rig.ok('docker rm -f c1; docker run --name c1 made:1 sh -c "echo container-1 >/mine"');
       await rig.ok(`docker create --name bound --storage-opt size=56M made:1 ${fillAndTidyUp}`);
       const { usedBlocks } = await pool();
       await moveTo('overlay2');

@@ -64,6 +64,11 @@ export class ImageCatalog {
     return { [Symbol.dispose]: () => void this.#watchers.delete(watcher) };
   }
 
+  /** Settles when what was written is there after a loss of power, too. UnavailableError when the disk fails. */
+  async settled(): Promise<void> {
+    await this.tables.settled();
+  }
+
   /** Runs `job` in one transaction of the state file; nested calls join it. What changed is told after the outermost. */
   transaction<T>(job: () => T): T {
     this.#depth += 1;

@@ -132,4 +132,5 @@ export async function writeImages(
     if (last !== undefined) for (const name of names) catalog.setTag(last, name);
     also?.();
   });
+  if (isLasting) await catalog.settled();
 }

@@ -9,9 +9,10 @@ import {
   statfsSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { cameOfFullDisk, errnoText, pathErrorText } from '../../base/errno-text.ts';
+import { diskFault, cameOfFullDisk, errnoText, pathErrorText } from '../../base/errno-text.ts';
 import { DataLossError, messageOf, UnavailableError } from '../../base/errors.ts';
 import { MIGRATIONS } from './schema.ts';
 
@@ -141,6 +142,19 @@ export class Database implements Disposable {
   /** All rows. */
   all(sql: string, ...values: readonly SQLInputValue[]): readonly Row[] {
     return this.#prepare(sql).all(...values);
+  }
+
+  /** Settles when all that was committed by now is on the disk, and holds nothing up meanwhile. UnavailableError when the disk fails. */
+  async settled(): Promise<void> {
+    if (this.#path === ':memory:') return;
+    const log = `${this.#path}-wal`;
+    try {
+      // The log alone: what was folded back into the file was synced by that.
+      await using file = await open(log, 'r');
+      await file.datasync();
+    } catch (error) {
+      throw diskFault('fdatasync', log, error);
+    }
   }
 
   /**

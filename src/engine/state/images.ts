@@ -37,6 +37,11 @@ export class ImageTables {
     return this.#db.transaction(job);
   }
 
+  /** See {@link Database.settled}. */
+  async settled(): Promise<void> {
+    await this.#db.settled();
+  }
+
   /** Null when there is none. */
   get(id: ImageId): ImageRow | null {
     const row = this.#db.get('SELECT id, created_at, doc FROM image WHERE id = ?', id);

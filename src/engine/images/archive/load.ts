@@ -40,6 +40,7 @@ export async function loadImages(
     loaded.push(image.id);
     context.catalog.publish('load', image.id, image.id, context.catalog.get(image.id));
   }
+  await context.catalog.settled();
   // Docker's rule: what the last image is without, all are told by.
   if (names === 0 && loaded.length > 0) {
     options.progress({ stream: loaded.map((id) => `Loaded image ID: ${id}\n`).join('') });

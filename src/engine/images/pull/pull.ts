@@ -141,6 +141,7 @@ async function obtain(
       return options.name(image);
     });
     isStored = true;
+    await context.catalog.settled();
     return { image, isNew };
   } catch (error) {
     // What was on its way beside the one that met it: half a blob is worth less than its room.

@@ -93,4 +93,13 @@ describe('state file', () => {
     db.transaction(() => db.run('DELETE FROM fact'));
     expect(db.transaction(() => db.run('INSERT INTO fact VALUES (?, ?)', 'a', '1'))).toBe(1);
   });
+
+  it('says when its log is on the disk, and whether that failed', async () => {
+    const path = join(directory, 'state.db');
+    using db = Database.open(path);
+    db.run('INSERT INTO fact VALUES (?, ?)', 'a', '1');
+    await expect(db.settled()).resolves.toBeUndefined();
+    rmSync(`${path}-wal`);
+    await expect(db.settled()).rejects.toThrow(`${path}-wal`);
+  });
 });
