@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -45,6 +45,16 @@ describe('what overlay can do here', () => {
   it('is tried, and leaves nothing', async () => {
     expect(await probeOverlay2(kernel, root)).toMatchObject({ works: true });
     expect(readdirSync(root)).toEqual([]);
+  });
+
+  it('takes away what a killed one has left, mounted or not', async () => {
+    for (const name of ['.probe-dead', '.probe-mounted']) mkdirSync(join(root, name, 'merged'), { recursive: true });
+    const mounted = join(root, '.probe-mounted', 'merged');
+    kernel.mounts.mount({ type: 'tmpfs', source: 'tmpfs', options: ['size=64k'] }, mounted);
+    writeFileSync(join(mounted, 'file'), '');
+    expect(await probeOverlay2(kernel, root)).toMatchObject({ works: true });
+    expect(readdirSync(root)).toEqual([]);
+    expect(kernel.mounts.listBelow(root)).toEqual([]);
   });
 
   it('is believed on a disk that is too full to try, where an engine must come up to remove things', async (context) => {

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { STORAGE_DRIVERS, type StorageDriverName } from './choice.ts';
 import { namesIn } from './directories.ts';
 
-/** What is being made or removed, and what waits for its end; see snapshot-directory.ts and btrfs/subvolumes.ts. */
-const HALF_DONE = /^\.(?:new|old)-/;
+/** What is being made, removed or tried, and what waits for its end; see snapshot-directory.ts, overlay2/probe.ts and btrfs/subvolumes.ts. */
+const HALF_DONE = /^\.(?:new|old|probe)-/;
 const NOTES = '.groups';
 
 /** What each snapshot of ours has, whatever the driver; see snapshot-directory.ts. */

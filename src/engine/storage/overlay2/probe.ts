@@ -29,6 +29,7 @@ export interface OverlaySupport {
 export type OverlayProbe =
   { readonly works: true; readonly support: OverlaySupport } | { readonly works: false; readonly reason: string };
 
+const SCRATCH = '.probe-';
 const CONTENT = 'content';
 const PARAMETERS = '/sys/module/overlay/parameters';
 /** On these Docker refuses overlay2: the kernel does too, or deletes files wrongly. */
@@ -36,7 +37,7 @@ const REFUSED = new Set(['aufs', 'ecryptfs', 'nfs', 'overlayfs', 'zfs']);
 
 /**
  * Tries overlayfs below `directory` (made when it is missing) by mounting once and deleting a file through the mount.
- * Never throws for what the kernel refuses: the reason is the answer. Leaves nothing behind.
+ * Never throws for what the kernel refuses: the reason is the answer. Leaves nothing behind, nor what a killed one has left.
  */
 export async function probeOverlay2(kernel: Kernel, directory: string): Promise<OverlayProbe> {
   await mkdir(directory, { recursive: true, mode: 0o710 });
@@ -47,17 +48,32 @@ export async function probeOverlay2(kernel: Kernel, directory: string): Promise<
       reason: `overlay2 is not supported over ${backing}, backing file system is unsupported for this graph driver`,
     };
   }
+  takeAwayLeft(kernel, directory);
   const mountOptions = steadyOptions();
   const problem = whatFails(kernel, directory, mountOptions);
   if (problem !== null) return { works: false, reason: problem };
   return { works: true, support: { backingFilesystem: backing, mountOptions } };
 }
 
+/** What does not go now stays for the next one to try. */
+function takeAwayLeft(kernel: Kernel, directory: string): void {
+  try {
+    for (const name of readdirSync(directory)) {
+      if (!name.startsWith(SCRATCH)) continue;
+      const left = join(directory, name);
+      for (const path of kernel.mounts.listBelow(left)) kernel.mounts.unmount(path, { lazy: true });
+      rmSync(left, { recursive: true, force: true });
+    }
+  } catch {
+    // A disk that fails, or is read-only, says so to whoever needs it.
+  }
+}
+
 /** Null also where the disk is too full to find out, which says nothing of the kernel: the engine must come up there, so that things can be removed. */
 function whatFails(kernel: Kernel, directory: string, mountOptions: readonly string[]): string | null {
   let scratch: string | null = null;
   try {
-    scratch = mkdtempSync(join(directory, '.probe-'));
+    scratch = mkdtempSync(join(directory, SCRATCH));
     return tryMount(kernel, scratch, mountOptions);
   } catch (error) {
     if (isDiskFull(error) || (scratch !== null && isFull(scratch))) return null;
