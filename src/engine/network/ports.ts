@@ -57,8 +57,9 @@ export interface PortPublisher {
 }
 
 /**
- * When the proxy leads. `always`: whatever comes to its sockets, beside the packet filter, as dockerd's does. `where-needed`:
- * only what the filter cannot. `never`: nothing.
+ * When the proxy leads. `always`: whatever comes to its sockets, beside the packet filter, as dockerd's does; this host's own
+ * connections to 127.0.0.1 do. `where-needed`: those by the filter as well; to the sockets comes what the filter cannot lead,
+ * and who calls while its rules are flushed. `never`: nothing.
  */
 export type UserlandProxy = 'always' | 'where-needed' | 'never';
 

@@ -151,6 +151,7 @@ describe('a host with rules of its own', () => {
   it('keeps published ports, and open connections, when all rules are flushed', async () => {
     for (const { netns } of [web, open]) await serve(netns);
     const downloads = [8088, 8098].map((port) => download(port));
+    await until(async () => (await connections()).length === downloads.length);
     for (let flush = 0; flush < 3; flush++) {
       await room.lab.ok('host', 'nft', 'flush', 'ruleset');
       await until(async () => (await tables()).includes(`ip moored-${room.engine.bridge}\n`));
@@ -160,6 +161,31 @@ describe('a host with rules of its own', () => {
     expect(await Promise.all(downloads)).toEqual([MEBIBYTES << 20, MEBIBYTES << 20]);
     expect(room.engine.log()).toMatch(/another program changed the packet filter rules of the engine.*nft/);
     expect(await room.ask('client', host.ipv6, 8080)).toBe(client.ipv6);
+  });
+
+  it('answers who calls while all rules are flushed', async () => {
+    let asked: Promise<Record<string, string>> | null = null;
+    process.kill(room.engine.pid, 'SIGSTOP');
+    try {
+      await room.lab.ok('host', 'nft', 'flush', 'ruleset');
+      asked = room.askAll({
+        'tcp of IPv4': ['client', host.ipv4, 8090],
+        'tcp of IPv6': ['client', host.ipv6, 8090],
+        'udp of IPv4': ['neighbour', host.ipv4, 8080, UDP],
+      });
+      await until(async () => (await connections()).length === 2);
+      await until(async () => /^UNCONN +[1-9]/m.test(await room.lab.ok('host', 'ss', '-Huln', 'sport', '=', ':8080')));
+    } finally {
+      process.kill(room.engine.pid, 'SIGCONT');
+    }
+    // By the proxy, as with dockerd's: nothing else can lead a connection that has been taken up here.
+    expect(await asked).toEqual({
+      'tcp of IPv4': '10.199.2.1',
+      'tcp of IPv6': 'fd00:2::1',
+      'udp of IPv4': '10.199.1.1',
+    });
+    await until(async () => (await tables()).includes(`ip moored-${room.engine.bridge}\n`));
+    expect(await room.ask('client', host.ipv4, 8090)).toBe(client.ipv4);
   });
 
   const senders: ReturnType<typeof spawn>[] = [];
@@ -173,6 +199,12 @@ describe('a host with rules of its own', () => {
 
   async function download(port: number): Promise<number> {
     return Number(await room.lab.ok('client', 'sh', '-c', `busybox nc ${host.ipv4} ${String(port)} | wc -c`));
+  }
+
+  /** Those the client has; it may have said its last word already. */
+  async function connections(): Promise<readonly string[]> {
+    const printed = await room.lab.ok('client', 'ss', '-Htn', 'state', 'established', 'state', 'fin-wait-2');
+    return printed.split('\n').filter((line) => line !== '');
   }
 
   async function tables(): Promise<string> {

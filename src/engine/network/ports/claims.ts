@@ -25,14 +25,16 @@ export interface ClaimedSocket {
   readonly fd: Fd;
   /** Its number for the proxy; never given twice. */
   readonly key: number;
-  readonly proxied: boolean;
+  /** By the proxy. */
+  readonly served: boolean;
   /** Where the proxy leads it. */
   readonly backend: string;
 }
 
 /** How a group is claimed. */
 export interface ClaimOptions {
-  readonly isProxied: (row: RowWish) => boolean;
+  /** The proxy takes up what comes to its sockets. */
+  readonly served: boolean;
   /** Its rows say that the proxy leads them whatever the packet filter could do. */
   readonly marked: boolean;
 }
@@ -78,16 +80,13 @@ export class ClaimBook {
   }
 
   /** Takes what an earlier run had, rows of one host port. */
-  adopt(ports: readonly PublishedPort[], isProxied: (port: PublishedPort) => boolean): Claim {
+  adopt(ports: readonly PublishedPort[], isServed: (protocol: PortProtocol) => boolean): Claim {
     const [first] = ports;
     if (first === undefined) throw new RangeError('a claim has one row at least');
     const { container, hostPort, proxied = false } = first;
     const rows = ports.map((port) => ({ ...port, routed: hostPort === 0 }));
     const group = { container, first: hostPort, last: hostPort, rows };
-    return this.claim(group, {
-      isProxied: (row) => isProxied({ ...row, container, hostPort, ...(proxied ? { proxied } : {}) }),
-      marked: proxied,
-    });
+    return this.claim(group, { served: isServed(container.protocol), marked: proxied });
   }
 
   /** Takes rows out of use; what comes back are the claims that have none left, to be given back. Idempotent. */
@@ -151,7 +150,7 @@ export class ClaimBook {
 
   #planFor(rows: readonly RowWish[], options: ClaimOptions): KnownPlan {
     if (this.#lastPlan?.rows === rows && this.#lastPlan.options === options) return this.#lastPlan;
-    return (this.#lastPlan = { ...planRows(rows, options.isProxied), rows, options });
+    return (this.#lastPlan = { ...planRows(rows, options.served), rows, options });
   }
 
   #bind(group: PortGroup, hostPort: number, plan: RowPlan): readonly Fd[] | BindFailure {
@@ -166,15 +165,14 @@ export class ClaimBook {
 
   #note({ container, rows }: PortGroup, hostPort: number, fds: readonly Fd[], plan: KnownPlan): Claim {
     const { protocol, port: containerPort } = container;
-    const { marked } = plan.options;
+    const { marked, served } = plan.options;
     const ports = rows.map(({ hostIp, endpointIpAddress, routed }): PublishedPort => {
       const port = { container, hostIp, hostPort: routed ? 0 : hostPort, endpointIpAddress };
       return marked ? { ...port, proxied: true } : port;
     });
     const sockets = fds.map((fd, index): ClaimedSocket => {
       this.#lastKey += 1;
-      const { proxied = false, backend = '' } = plan.sockets[index] ?? {};
-      return { fd, key: this.#lastKey, proxied, backend };
+      return { fd, key: this.#lastKey, served, backend: plan.sockets[index]?.backend ?? '' };
     });
     const claim = { protocol, hostPort, containerPort, ports, sockets, rowsLeft: plan.hostIps.length };
     for (const hostIp of plan.hostIps) this.#claimsAt(protocol, hostIp).set(hostPort, claim);

@@ -10,13 +10,12 @@ import type { PortBinding, PortProtocol, PublishedPort } from '../types.ts';
 import { ClaimBook, regrouped } from './claims.ts';
 import type { Claim, ClaimOptions } from './claims.ts';
 import { portGroups } from './groups.ts';
-import { ANY_IPV6 } from './host-address.ts';
-import type { PortGroup, RowWish } from './groups.ts';
+import type { PortGroup } from './groups.ts';
 import { listenFailed, sctpUnproxied } from './messages.ts';
 import type { PortProxy } from './proxy.ts';
 import { inTurns } from './turns.ts';
 
-/** Nobody is ever accepted from a socket that the packet filter keeps all packets from. */
+/** Nobody is ever accepted without the proxy: the packet filter keeps all packets from the socket. */
 const UNSERVED_BACKLOG = 0;
 /** Cut to net.core.somaxconn by the kernel. */
 const SERVED_BACKLOG = 65_535;
@@ -85,7 +84,7 @@ class SocketPublisher implements PortPublisher {
   async adopt(ports: readonly PublishedPort[], logger: Logger): Promise<void> {
     await inTurns(regrouped(ports), (rows) => {
       try {
-        this.#open(this.#claims.adopt(rows, (port) => this.#isProxied(port, port.container.protocol)));
+        this.#open(this.#claims.adopt(rows, (protocol) => this.#isServed(protocol)));
       } catch (error) {
         const { hostIp = '', hostPort = 0 } = rows[0] ?? {};
         logger.warn('a published port could not be reserved again; what leads to its container still does', {
@@ -107,10 +106,7 @@ class SocketPublisher implements PortPublisher {
     const known = new Map<PortProtocol, ClaimOptions>();
     return (protocol) => {
       let options = known.get(protocol);
-      if (options === undefined) {
-        const isProxied = (row: RowWish): boolean => this.#isProxied({ ...row, proxied: marked }, protocol);
-        known.set(protocol, (options = { isProxied, marked }));
-      }
+      if (options === undefined) known.set(protocol, (options = { served: this.#isServed(protocol), marked }));
       return options;
     };
   }
@@ -126,13 +122,13 @@ class SocketPublisher implements PortPublisher {
   /** Lets the sockets of a claim listen, and the proxy serve its own. What fails leaves the claim to be given back. */
   #open({ protocol, containerPort, sockets }: Claim): void {
     const { internet, proxy } = this.#parts;
-    for (const { fd, key, proxied, backend } of sockets) {
+    for (const { fd, key, served, backend } of sockets) {
       try {
-        if (protocol === 'tcp') internet.listen(fd, proxied ? SERVED_BACKLOG : UNSERVED_BACKLOG);
+        if (protocol === 'tcp') internet.listen(fd, served ? SERVED_BACKLOG : UNSERVED_BACKLOG);
       } catch (error) {
         throw listenFailed(errnoCodeOf(error) ?? messageOf(error));
       }
-      if (proxied && protocol !== 'sctp') {
+      if (served && protocol !== 'sctp') {
         proxy?.serve({ key, fd, protocol, backendAddress: backend, backendPort: containerPort });
       }
     }
@@ -141,7 +137,7 @@ class SocketPublisher implements PortPublisher {
   async #giveBack(claims: readonly Claim[]): Promise<void> {
     const sockets = claims.flatMap((claim) => claim.sockets);
     // The proxy may be at one of its sockets just now: it has to let go before the number can be another socket's.
-    await this.#parts.proxy?.drop(sockets.filter(({ proxied }) => proxied));
+    await this.#parts.proxy?.drop(sockets.filter(({ served }) => served));
     await inTurns(claims, (claim) => this.#claims.release(claim));
   }
 
@@ -153,12 +149,12 @@ class SocketPublisher implements PortPublisher {
     return this.#parts.proxy !== null && this.#parts.userlandProxy !== 'never';
   }
 
-  #isProxied(row: Pick<PublishedPort, 'hostIp' | 'endpointIpAddress' | 'proxied'>, protocol: string): boolean {
-    if (!this.#mayProxy || protocol === 'sctp') return false;
-    const { userlandProxy } = this.#parts;
-    return (
-      userlandProxy === 'always' || row.proxied === true || reachesIpv6Loopback(row.hostIp) || !this.#filterLeads(row)
-    );
+  /**
+   * Whether the proxy takes up what comes to the sockets of a protocol. That is what the filter cannot lead, and whoever
+   * calls at the moment when another program has flushed its rules: nobody would ever answer him.
+   */
+  #isServed(protocol: PortProtocol): boolean {
+    return this.#mayProxy && protocol !== 'sctp';
   }
 
   #filterLeads(row: Pick<PublishedPort, 'hostIp' | 'endpointIpAddress'>): boolean {
@@ -168,7 +164,7 @@ class SocketPublisher implements PortPublisher {
   }
 
   #warnOfUnled(ports: readonly PublishedPort[]): void {
-    const unled = ports.filter((port) => !this.#filterLeads(port) && !this.#isProxied(port, port.container.protocol));
+    const unled = ports.filter((port) => !this.#filterLeads(port) && !this.#isServed(port.container.protocol));
     if (unled.length === 0) return;
     this.#parts.logger.warn(
       'ports are published that nothing leads to the container: the packet filter must not be touched, and --userland-proxy is false',
@@ -188,9 +184,4 @@ class SocketPublisher implements PortPublisher {
     }
     return this.#hostHasIpv6;
   }
-}
-
-/** The kernel takes no answer for ::1 from a link: no packet filter leads who asks `localhost` by it. */
-function reachesIpv6Loopback(hostIp: string): boolean {
-  return hostIp === ANY_IPV6 || hostIp === IPV6_LOOPBACK;
 }

@@ -18,7 +18,7 @@ export interface PlannedSocket {
   readonly address: string;
   readonly bothFamilies: boolean;
   /** The proxy serves it. */
-  readonly proxied: boolean;
+  readonly served: boolean;
   /** Where the proxy leads it. */
   readonly backend: string;
 }
@@ -33,13 +33,13 @@ export interface RowPlan {
 }
 
 /** Pure: thousands of ports with the same rows share one plan. */
-export function planRows(rows: readonly RowWish[], isProxied: (row: RowWish) => boolean): RowPlan {
+export function planRows(rows: readonly RowWish[], served: boolean): RowPlan {
   const bound = rows.filter(({ routed }) => !routed);
-  const sockets = socketsFor(bound, isProxied).map((own): PlannedSocket => ({
+  const sockets = socketsFor(bound, served).map((own): PlannedSocket => ({
     rows: own,
     address: own.at(-1)?.hostIp ?? '',
     bothFamilies: own.length > 1,
-    proxied: own.some(isProxied),
+    served,
     backend: own[0].endpointIpAddress,
   }));
   return { hostIps: bound.map(({ hostIp }) => hostIp), sockets };
@@ -73,9 +73,9 @@ export function bindAll(
 }
 
 function bindOne(internet: InternetCalls, group: PortGroup, port: number, socket: PlannedSocket): Fd {
-  const { rows, address, bothFamilies, proxied } = socket;
+  const { rows, address, bothFamilies, served } = socket;
   const { protocol } = group.container;
-  const destinations = proxied && protocol === 'udp';
+  const destinations = served && protocol === 'udp';
   try {
     return internet.bind({ protocol, address, port, bothFamilies, destinations });
   } catch (error) {
@@ -103,11 +103,11 @@ function probe(internet: InternetCalls, group: PortGroup, row: RowWish, port: nu
  * All addresses of both families are one socket where both lead to the same place, or where nobody serves them: half as
  * many descriptors and calls.
  */
-function socketsFor(bound: readonly RowWish[], isProxied: (row: RowWish) => boolean): readonly OneOrMore<RowWish>[] {
+function socketsFor(bound: readonly RowWish[], served: boolean): readonly OneOrMore<RowWish>[] {
   const ipv4 = bound.find(({ hostIp }) => hostIp === ANY_IPV4);
   const ipv6 = bound.find(({ hostIp }) => hostIp === ANY_IPV6);
   if (ipv4 === undefined || ipv6 === undefined) return bound.map((row) => [row] as const);
-  const sameWay = ipv4.endpointIpAddress === ipv6.endpointIpAddress || !(isProxied(ipv4) || isProxied(ipv6));
+  const sameWay = !served || ipv4.endpointIpAddress === ipv6.endpointIpAddress;
   if (!sameWay) return bound.map((row) => [row] as const);
   return [[ipv4, ipv6], ...bound.filter((row) => row !== ipv4 && row !== ipv6).map((row) => [row] as const)];
 }

@@ -76,11 +76,14 @@ describe('publishing', () => {
     expect([filter, internet.held(), proxied.size]).toEqual([[], [], 0]);
   });
 
-  it('leads both families by the packet filter where the container has both, and ::1 by the proxy', async () => {
+  it('leads both families by the packet filter where the container has both, and by the proxy what passes it by', async () => {
     const ports = await publisherWith().publish(dual, [binding(8080)]);
     expect(ports.map(text)).toEqual(['0.0.0.0 8080 > 10.0.0.2 80/tcp', ':: 8080 > fd00::2 80/tcp']);
     expect(filter).toHaveLength(2);
-    expect([...proxied.values()]).toMatchObject([{ backendAddress: 'fd00::2', backendPort: 80 }]);
+    expect([...proxied.values()]).toMatchObject([
+      { backendAddress: '10.0.0.2', backendPort: 80 },
+      { backendAddress: 'fd00::2', backendPort: 80 },
+    ]);
     // One each: they lead to different addresses.
     expect(internet.bound.size).toBe(2);
   });
@@ -194,7 +197,8 @@ describe('ports of an earlier run', () => {
     internet.occupied.add('tcp 0.0.0.0 9000');
     await publisher.adopt([row(7000), row(7000, '::'), row(9000), row(7001, '127.0.0.1')], silentLogger);
     expect(internet.held()).toEqual(['tcp :: 7000', 'tcp 0.0.0.0 7000', 'tcp 127.0.0.1 7001']);
-    expect([...proxied.values()]).toMatchObject([{ backendAddress: '10.0.0.2', backendPort: 80 }]);
+    const served = { backendAddress: '10.0.0.2', backendPort: 80 };
+    expect([...proxied.values()]).toMatchObject([served, served]);
     await expect(publisher.publish(target, [binding(7000)])).rejects.toThrow('port is already allocated');
     await publisher.unpublish('x0', [row(7000), row(9000)]);
     expect(internet.held()).toHaveLength(3);
