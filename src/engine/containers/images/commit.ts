@@ -93,7 +93,14 @@ async function thaw(room: Room, container: Container): Promise<void> {
       container.update({ frozenForCommit: false });
       return;
     }
-    await runtimeNamed(room, container.document.runtime).resume(container.id);
+    try {
+      await runtimeNamed(room, container.document.runtime).resume(container.id);
+    } catch (error) {
+      // It was killed in its pause, of which we have not been told yet: there is nothing to let go on.
+      if (container.task?.signal(0) === true) throw error;
+      container.update({ frozenForCommit: false });
+      return;
+    }
     container.apply({ kind: 'unpaused' }, { frozenForCommit: false });
     publish(room, container, 'unpause');
   });

@@ -84,6 +84,26 @@ describe('commit', () => {
     expect(engine.status(id)).toBe('paused');
   });
 
+  it('makes an image of what was killed in its pause, and nobody has been told yet', async () => {
+    const id = await engine.run({}, 'box');
+    let refusals = 0;
+    engine.runtime.resume = async () => {
+      refusals += 1;
+      engine.monitor.taskOf(id).end({ exitCode: 137 });
+      throw new Error('crun: no such process');
+    };
+    await engine.room.commit(id, OPTIONS);
+    expect(refusals).toBe(1);
+    await engine.until(() => engine.status(id) === 'exited');
+    expect(actions()).toContain('commit');
+  });
+
+  it('tells of a runtime that cannot let go on', async () => {
+    const id = await engine.run({}, 'box');
+    engine.onTake = async () => engine.script.failNth(1, new Error('no freezer'));
+    await expect(engine.room.commit(id, OPTIONS)).rejects.toThrow('no freezer');
+  });
+
   it('is done one at a time', async () => {
     const id = await engine.run({}, 'box');
     const seen: (string | null)[] = [];
