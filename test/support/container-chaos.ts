@@ -194,12 +194,14 @@ class Client {
     this.other = other;
   }
 
-  async create(script: string, more: object = {}): Promise<void> {
-    await this.chaos.call('POST', `/containers/create?name=${this.name}`, {
+  /** False when it is not known to be there as asked for: one of an earlier life, whose removal was lost with the daemon, never ends by itself. */
+  async create(script: string, more: object = {}): Promise<boolean> {
+    const made = await this.chaos.call('POST', `/containers/create?name=${this.name}`, {
       Image: 'busybox',
       Cmd: ['sh', '-c', script],
       ...more,
     });
+    return made?.status === 201;
   }
 
   async post(verb: string): Promise<ApiResult | null> {
@@ -225,7 +227,7 @@ const never = (): boolean => false;
 
 /** Ends by itself and is waited for. */
 const short: Life = async (client) => {
-  await client.create('echo out; exit 6');
+  if (!(await client.create('echo out; exit 6'))) return client.remove('force=1&v=1');
   const waiting = client.post('wait?condition=next-exit');
   const started = await client.post('start');
   // Nobody ends what did not start; the wait ends with the removal.
@@ -236,10 +238,8 @@ const short: Life = async (client) => {
 
 /** Takes itself away, with a volume and on no network. */
 const passing: Life = async (client) => {
-  await client.create('echo out', {
-    HostConfig: { AutoRemove: true, NetworkMode: 'none' },
-    Volumes: { '/data': {} },
-  });
+  const more = { HostConfig: { AutoRemove: true, NetworkMode: 'none' }, Volumes: { '/data': {} } };
+  if (!(await client.create('echo out', more))) return client.remove('force=1&v=1');
   const waiting = client.post('wait?condition=removed');
   const started = await client.post('start');
   if (started?.status !== 204) await client.remove('force=1&v=1');
@@ -260,7 +260,8 @@ const visited: Life = async (client) => {
 
 /** Has callers at its streams that vanish. */
 const watched: Life = async (client) => {
-  await client.create(SLEEPER, { OpenStdin: true, AttachStdin: true });
+  const more = { OpenStdin: true, AttachStdin: true };
+  if (!(await client.create(SLEEPER, more))) return client.remove('force=1&v=1');
   const attached = client.chaos.stream(
     `/containers/${client.name}/attach?stream=1&stdin=1&stdout=1&stderr=1&logs=1`,
     null,

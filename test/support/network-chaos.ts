@@ -244,14 +244,21 @@ const wanderer: Life = async (client) => {
   const { chaos, name, network } = client;
   await makeNetwork(client, network);
   await makeNetwork(client, name, { Internal: true });
-  await chaos.call('POST', `/containers/create?name=${name}`, {
+  const made = await chaos.call('POST', `/containers/create?name=${name}`, {
     ...{ Image: 'busybox', Cmd: ['sleep', '0.2'], HostConfig: { NetworkMode: network, AutoRemove: true } },
     NetworkingConfig: { EndpointsConfig: { [network]: {}, [name]: { Aliases: ['inner'] } } },
   });
-  const waiting = chaos.call('POST', `/containers/${name}/wait?condition=removed`);
-  const started = await chaos.call('POST', `/containers/${name}/start`);
-  if (started?.status !== 204) await remove(client, name);
-  await waiting;
+  // One of an earlier life, whose removal was lost with the daemon, would never go by itself.
+  if (made?.status === 201) {
+    // By its id: others give it another name.
+    const { Id: id } = made.json as { readonly Id: string };
+    const waiting = chaos.call('POST', `/containers/${id}/wait?condition=removed`);
+    const started = await chaos.call('POST', `/containers/${id}/start`);
+    if (started?.status !== 204) await remove(client, id);
+    await waiting;
+  } else {
+    await remove(client, name);
+  }
   await chaos.call('DELETE', `/networks/${name}`);
 };
 
