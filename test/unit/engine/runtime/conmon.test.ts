@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -85,9 +94,13 @@ describe('exit files', () => {
     renameSync(join(directory, 'x'), join(files.path, 'later'));
     await expect(coming).resolves.toMatchObject({ exitCode: 42 });
     await expect(note(files, 'later')).resolves.toMatchObject({ exitCode: 42 });
+    writeFileSync(join(files.path, 'later.9RU5Y3'), '');
+    writeFileSync(join(files.path, 'late'), '0');
     files.remove('later');
     files.remove('later');
     expect(files.read('later')).toBeNull();
+    // With what a killed monitor had half written; others' stay.
+    expect(readdirSync(files.path)).toEqual(['late']);
   });
 
   it('tell when the process ended, also long ago', () => {
