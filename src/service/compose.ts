@@ -84,6 +84,7 @@ export async function compose(options: ComposeOptions): Promise<Daemon> {
   onRecovery(Number(database.get('SELECT count(*) AS count FROM container')?.['count'] ?? 0));
   await lower.containers.recover();
   await upper.builds.recover();
+  await lower.images.settle();
   kept?.forgetRest();
   await openNamesOnHost(ground, lower.networks, resources);
   await upper.schedules.recover(configuredSchedules(config.snapshot));

@@ -40,6 +40,8 @@ export class Collector {
   readonly #pinnedLayers = new Pins<ChainId>();
   readonly #pinnedBlobs = new Pins<Digest>();
   readonly #turns = new Mailbox();
+  /** What the collection at start-up left for what stood on it then. */
+  #stoodOn: readonly ChainId[] = [];
   readonly #settledLayers: Settled<ChainId>;
   readonly #settledBlobs: Settled<Digest>;
 
@@ -76,7 +78,7 @@ export class Collector {
           await this.#removeLayer(chainId);
           removed.push(chainId);
         } catch (error) {
-          // A container still stands on it: the layer goes at the next start after the container has gone.
+          // A container still stands on it: the layer goes with that, or with the rest of a start-up.
           if (error instanceof ConflictError) continue;
           logger.warn('layer could not be removed', { chainId, error: messageOf(error) });
         }
@@ -100,7 +102,15 @@ export class Collector {
     const blobs: Digest[] = [];
     for await (const { digest } of content.walk()) blobs.push(digest);
     await this.collect({ layers: this.#everyLayer(), blobs });
+    this.#stoodOn = this.#unusedLayers();
     await this.collectUnfinished({ isStart: true });
+  }
+
+  /** Later at start-up: layers on which only half of a container or of a build's step stood, which has been taken away since. */
+  async collectStoodOn(): Promise<void> {
+    const layers = this.#stoodOn;
+    this.#stoodOn = [];
+    if (layers.length > 0) await this.collect({ layers, blobs: [] });
   }
 
   /**

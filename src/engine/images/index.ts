@@ -59,6 +59,8 @@ export interface ImagesDependencies {
 export interface ImageRoom extends Images {
   /** At start-up, after the layer store's own sweep: takes away what a killed daemon left half brought in. */
   recover(): Promise<void>;
+  /** The rest of that, once containers and builds are recovered; see {@link Collector.collectStoodOn}. */
+  settle(): Promise<void>;
   /** Gives new limits: those of downloads count for all that begin from now on. */
   reconfigure(limits: ImageLimits): void;
   /** Notes that the image with this name or id is put to use now; nothing when there is none. */
@@ -131,6 +133,7 @@ export function createImages(dependencies: ImagesDependencies): ImageRoom {
     },
     remove: async (ref, options) => removeImage(context, ref, options),
     recover: async () => collector.collectAll(),
+    settle: async () => collector.collectStoodOn(),
     lastUses: () => upkeep.lastUses(),
     touch: (ref) => {
       const image = found(catalog, ref);

@@ -92,6 +92,15 @@ describe('what nobody names', () => {
     expect(room.layerTable.get(orphan)).not.toBeNull();
   });
 
+  it('goes at start with what is taken away after the images', async () => {
+    room.layers.held.add(orphan);
+    await room.images.recover();
+    expect(room.layerTable.get(orphan)).not.toBeNull();
+    room.layers.held.clear();
+    await room.images.settle();
+    expect(room.layerTable.all().map((row) => row.chainId)).toEqual(room.images.get('r.io/x/y:1').layerChainIds);
+  });
+
   it('goes with the last container of an image that was forced away', async () => {
     const { id, layerChainIds, chainId } = room.images.get('r.io/x/y:1');
     for (const layer of layerChainIds) room.layers.held.add(layer);
