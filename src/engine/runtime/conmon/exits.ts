@@ -2,7 +2,7 @@
  * Exit files: conmon leaves the exit code in `<exits>/<container id>`, moved there by rename, so that it is whole when
  * seen. One inotify watch serves all containers.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, watch, type FSWatcher } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, watch, type FSWatcher } from 'node:fs';
 import type { Clock, Timestamp } from '../../../base/clock.ts';
 import { errnoCodeOf } from '../../../base/errors.ts';
 
@@ -65,6 +65,8 @@ export class ExitFiles implements Disposable {
 
   /** Also `<id>.XXXXXX`, which a monitor that was killed at its work was about to rename. */
   remove(id: string): void {
+    // Somebody may have cleared the whole runtime directory.
+    if (!existsSync(this.path)) return;
     for (const name of readdirSync(this.path)) {
       if (name === id || name.startsWith(`${id}.`)) rmSync(`${this.path}/${name}`, { force: true });
     }

@@ -101,6 +101,9 @@ describe('exit files', () => {
     expect(files.read('later')).toBeNull();
     // With what a killed monitor had half written; others' stay.
     expect(readdirSync(files.path)).toEqual(['late']);
+    rmSync(files.path, { recursive: true });
+    files.remove('late');
+    expect(files.read('late')).toBeNull();
   });
 
   it('tell when the process ended, also long ago', () => {
