@@ -40,7 +40,7 @@ export class Collector {
   readonly #pinnedLayers = new Pins<ChainId>();
   readonly #pinnedBlobs = new Pins<Digest>();
   readonly #turns = new Mailbox();
-  /** What the collection at start-up left for what stood on it then. */
+  /** What the collection at start-up left for what stood on it then, lowest first. */
   #stoodOn: readonly ChainId[] = [];
   readonly #settledLayers: Settled<ChainId>;
   readonly #settledBlobs: Settled<Digest>;
@@ -67,9 +67,15 @@ export class Collector {
 
   /** Removes those candidates that nobody needs; returns the layers that went, highest first. */
   async collect(candidates: Candidates): Promise<readonly ChainId[]> {
+    return (await this.#collect(candidates)).removed;
+  }
+
+  /** Tells also of layers that nobody needs, but on which something stands. Both highest first. */
+  async #collect(candidates: Candidates): Promise<Record<'removed' | 'stoodOn', readonly ChainId[]>> {
     return await this.#turns.run(async () => {
       const { catalog, content, layers, logger } = this.#needs;
       const removed: ChainId[] = [];
+      const stoodOn: ChainId[] = [];
       const used = catalog.usedLayers();
       for (const chainId of candidates.layers.toReversed()) {
         if (used.has(chainId) || this.#pinnedLayers.has(chainId)) continue;
@@ -79,8 +85,8 @@ export class Collector {
           removed.push(chainId);
         } catch (error) {
           // A container still stands on it: the layer goes with that, or with the rest of a start-up.
-          if (error instanceof ConflictError) continue;
-          logger.warn('layer could not be removed', { chainId, error: messageOf(error) });
+          if (error instanceof ConflictError) stoodOn.push(chainId);
+          else logger.warn('layer could not be removed', { chainId, error: messageOf(error) });
         }
       }
       for (const digest of candidates.blobs) {
@@ -89,7 +95,7 @@ export class Collector {
           logger.warn('blob could not be removed', { digest, error: messageOf(error) });
         });
       }
-      return removed;
+      return { removed, stoodOn };
     });
   }
 
@@ -101,8 +107,7 @@ export class Collector {
     const { content } = this.#needs;
     const blobs: Digest[] = [];
     for await (const { digest } of content.walk()) blobs.push(digest);
-    await this.collect({ layers: this.#everyLayer(), blobs });
-    this.#stoodOn = this.#unusedLayers();
+    this.#stoodOn = (await this.#collect({ layers: this.#everyLayer(), blobs })).stoodOn.toReversed();
     await this.collectUnfinished({ isStart: true });
   }
 
