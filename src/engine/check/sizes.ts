@@ -1,10 +1,9 @@
 /** Containers and volumes that were made with a size: is it in force? */
 import { humanSize, parseByteSize } from '../../base/byte-size.ts';
 import { messageOf } from '../../base/errors.ts';
-import { sizeAskedFor } from '../containers/record.ts';
+import { isPassing, sizeAskedFor } from '../containers/record.ts';
 import type { KeptLimits } from '../storage/mending.ts';
 import type { CheckRun, Fault } from './ground.ts';
-import { isPassing } from './users.ts';
 
 interface Sized extends Pick<Fault, 'kind' | 'subject'> {
   /** By which its limit is known. */

@@ -1,7 +1,7 @@
 /** Containers and volumes: is what they stand on there? */
 import { mkdir, stat } from 'node:fs/promises';
 import { ConflictError, messageOf } from '../../base/errors.ts';
-import type { StateDocument } from '../containers/record.ts';
+import { isPassing } from '../containers/record.ts';
 import type { CheckRun } from './ground.ts';
 
 export async function checkContainers(run: CheckRun): Promise<void> {
@@ -31,11 +31,6 @@ export async function checkContainers(run: CheckRun): Promise<void> {
       await tell(messageOf(error), isClosed ? 'make the driver work here again' : 'remove it and make it again');
     }
   }
-}
-
-/** It is just being made or removed, or was when the daemon was killed: the next start takes it back, or goes on. */
-export function isPassing({ phase, state }: StateDocument): boolean {
-  return phase === 'creating' || state.status === 'removing' || state.status === 'dead';
 }
 
 export async function checkVolumes(run: CheckRun): Promise<void> {

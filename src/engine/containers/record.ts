@@ -140,6 +140,11 @@ export function decodeRow(row: ContainerRow): ContainerRecord {
   }
 }
 
+/** It is just being made or removed, or was when the daemon was killed: the next start takes it back, or goes on. */
+export function isPassing({ phase, state }: StateDocument): boolean {
+  return phase === 'creating' || state.status === 'removing' || state.status === 'dead';
+}
+
 /** Bytes that a container was limited to when it was made; null where no size was asked for. */
 export function sizeAskedFor({ spec }: Pick<ContainerDocument, 'spec'>): number | null {
   const asked = Object.entries(spec.host.storageOptions ?? {}).find(([name]) => name.toLowerCase() === 'size');

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { ConflictError, DataLossError, messageOf, NotFoundError } from '../../base/errors.ts';
 import { Undo } from '../../base/undo.ts';
 import type { ContentStore } from '../content/store.ts';
-import { decodeRow, encodeDocument, sizeAskedFor, type ContainerRecord } from '../containers/record.ts';
+import { decodeRow, encodeDocument, isPassing, sizeAskedFor, type ContainerRecord } from '../containers/record.ts';
 import type { ImageCatalog } from '../images/catalog.ts';
 import { blobsNamedIn } from '../images/layer-blobs.ts';
 import type { ChainId, Digest, DiffId } from '../oci/digest.ts';
@@ -159,7 +159,7 @@ class Migration {
       const record = decodeRow(row);
       const { storageDriver } = record.document;
       // Half made or half removed: the next start of the engine takes it away.
-      if (storageDriver === target.name || isPassing(record)) return;
+      if (storageDriver === target.name || isPassing(record.live)) return;
       const source = this.#sources.find(({ name }) => name === storageDriver);
       if (source === undefined) throw new ConflictError(`storage driver ${storageDriver} does not open`);
       await this.#copyContainer(record, source);
@@ -252,10 +252,6 @@ function blobsByDiffId(catalog: MigrationDependencies['catalog']): ReadonlyMap<D
     }
   }
   return blobs;
-}
-
-function isPassing({ live: { phase, state } }: ContainerRecord): boolean {
-  return phase === 'creating' || state.status === 'removing' || state.status === 'dead';
 }
 
 /** Null where the row cannot be read. */
