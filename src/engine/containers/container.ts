@@ -113,6 +113,11 @@ export class Container {
     return this.#live;
   }
 
+  /** False from the very end of its process on, of which nobody may have been told yet. */
+  get hasProcess(): boolean {
+    return this.task?.signal(0) === true;
+  }
+
   get state(): ContainerState {
     return this.#live.state;
   }

@@ -97,7 +97,7 @@ async function thaw(room: Room, container: Container): Promise<void> {
       await runtimeNamed(room, container.document.runtime).resume(container.id);
     } catch (error) {
       // It was killed in its pause, of which we have not been told yet: there is nothing to let go on.
-      if (container.task?.signal(0) === true) throw error;
+      if (container.hasProcess) throw error;
       container.update({ frozenForCommit: false });
       return;
     }

@@ -37,7 +37,7 @@ async function unlessEnded(container: Container, verb: Promise<void>): Promise<v
   try {
     await verb;
   } catch (error) {
-    if (container.task?.signal(0) === true) throw error;
+    if (container.hasProcess) throw error;
     throw notRunning(container.id);
   }
 }
