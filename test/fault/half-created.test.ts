@@ -22,12 +22,13 @@ it.skipIf(obstacle !== null)(
     const container = await engine.dockerOk('create', '--name', 'half', 'child', 'true');
     const image = await engine.dockerOk('inspect', '-f', '{{.Id}}', 'child');
     await engine.end('SIGKILL');
-    using state = new DatabaseSync(join(engine.dataRoot, 'state.db'));
-    state.prepare(`UPDATE container SET state = json_set(state, '$.phase', 'creating') WHERE id = ?`).run(container);
-    for (const table of ['image_tag', 'image_blob'])
-      state.prepare(`DELETE FROM ${table} WHERE image_id = ?`).run(image);
-    expect(state.prepare('DELETE FROM image WHERE id = ?').run(image).changes).toBe(1);
-    state.close();
+    {
+      using state = new DatabaseSync(join(engine.dataRoot, 'state.db'));
+      state.prepare(`UPDATE container SET state = json_set(state, '$.phase', 'creating') WHERE id = ?`).run(container);
+      for (const table of ['image_tag', 'image_blob'])
+        state.prepare(`DELETE FROM ${table} WHERE image_id = ?`).run(image);
+      expect(state.prepare('DELETE FROM image WHERE id = ?').run(image).changes).toBe(1);
+    }
     await engine.boot();
     expect(await engine.dockerOk('ps', '-aq')).toBe('');
     const { body } = await engine.api('POST', '/system/check');

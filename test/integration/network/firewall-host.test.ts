@@ -154,7 +154,7 @@ describe('a host with rules of its own', () => {
     await until(async () => (await connections()).length === downloads.length);
     for (let flush = 0; flush < 3; flush++) {
       await room.lab.ok('host', 'nft', 'flush', 'ruleset');
-      await until(async () => (await tables()).includes(`ip moored-${room.engine.bridge}\n`));
+      await rulesAreBack();
       expect(await room.ask('client', host.ipv4, 8090)).toBe(client.ipv4);
       await room.lab.ok('host', 'iptables', '-F');
     }
@@ -184,7 +184,7 @@ describe('a host with rules of its own', () => {
       'tcp of IPv6': 'fd00:2::1',
       'udp of IPv4': '10.199.1.1',
     });
-    await until(async () => (await tables()).includes(`ip moored-${room.engine.bridge}\n`));
+    await rulesAreBack();
     expect(await room.ask('client', host.ipv4, 8090)).toBe(client.ipv4);
   });
 
@@ -207,7 +207,8 @@ describe('a host with rules of its own', () => {
     return printed.split('\n').filter((line) => line !== '');
   }
 
-  async function tables(): Promise<string> {
-    return await room.lab.ok('host', 'nft', 'list', 'tables');
+  async function rulesAreBack(): Promise<void> {
+    const table = `ip moored-${room.engine.bridge}\n`;
+    await until(async () => (await room.lab.ok('host', 'nft', 'list', 'tables')).includes(table));
   }
 });
